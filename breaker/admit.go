@@ -1,0 +1,123 @@
+package breaker
+
+import "context"
+
+// A call is one admitted call: what was true when it began.
+type call struct {
+	e       *epoch // that admitted it
+	ctx     context.Context
+	start   int64  // timed settings only
+	ticket  ticket // half-open only
+	hurried bool   // began with less than MinBudget
+}
+
+// admit decides about a call of a breaker that is not plainly closed. It fills
+// in c, or returns the rejection.
+//
+// What needs no change of state is decided without the lock: calls of closed
+// stays, rejections, and the share of a ramp.
+func (b *Breaker) admit(ctx context.Context, c *call) error {
+	e := b.cur.Load()
+	switch e.state {
+	case Closed, ForcedClosed:
+		return c.begin(e, ctx)
+	case ForcedOpen:
+		return b.reject(ctx, e)
+	}
+	now := b.time.now()
+	switch {
+	case e.state == HalfOpen:
+		if e.stay.half.full(now) {
+			return b.reject(ctx, e)
+		}
+	case e.span.over(now) || e.span.ahead(now):
+	case e.state == Open:
+		return b.reject(ctx, e)
+	case e.stay.ramp.admit(rampShare(e.span, e.set.RampFrom, now)):
+		return c.begin(e, ctx)
+	default:
+		return b.reject(ctx, e)
+	}
+	return b.admitLocked(ctx, c, b.time.moment())
+}
+
+// admitLocked is admit with the lock, after everything that was due. Events are
+// delivered before the call runs.
+func (b *Breaker) admitLocked(ctx context.Context, c *call, m moment) error {
+	b.mu.Lock()
+	b.advance(ctx, m)
+	e := b.cur.Load()
+	admitted := true
+	switch e.state {
+	case HalfOpen:
+		c.ticket, admitted = e.stay.half.admit(m.now, e.set.Probes)
+		e.stay.half.publish(e.set)
+	case Recovering:
+		admitted = e.stay.ramp.admit(rampShare(e.span, e.set.RampFrom, m.now))
+	case Open, ForcedOpen:
+		admitted = false
+	}
+	if admitted {
+		_ = c.begin(e, ctx)
+	}
+	pending := b.pending()
+	b.mu.Unlock()
+
+	if pending {
+		b.deliverFor(c, admitted)
+	}
+	if !admitted {
+		return b.reject(ctx, e)
+	}
+	return nil
+}
+
+// deliverFor delivers before the call runs. If a hook ends this goroutine, the
+// call never will: its slot goes back.
+func (b *Breaker) deliverFor(c *call, admitted bool) {
+	delivered := false
+	defer func() {
+		if !delivered && admitted {
+			c.report(report{outcome: Ignored})
+		}
+	}()
+	b.deliver()
+	delivered = true
+}
+
+// begin notes what the settings want to know about the begin of a call.
+func (c *call) begin(e *epoch, ctx context.Context) error {
+	c.e, c.ctx = e, ctx
+	if e.set.timed {
+		c.start = e.b.time.now()
+	}
+	if e.set.MinBudget > 0 {
+		if deadline, ok := ctx.Deadline(); ok {
+			c.hurried = untilDeadline(deadline) < e.set.MinBudget
+		}
+	}
+	return nil
+}
+
+func (b *Breaker) reject(ctx context.Context, e *epoch) error {
+	b.memory().rejected.add()
+	if hook := e.set.Hooks.Rejected; hook != nil {
+		b.contain(func() { hook(ctx, e.refusal) })
+	}
+	return e.refusal
+}
+
+// misuse is the error for what only a programmer can have meant to pass, or nil.
+func misuse(ctx context.Context, b *Breaker, noFunc bool) error {
+	switch {
+	case b == nil:
+		return errNilBreaker
+	case ctx == nil:
+		return errNilContext
+	case noFunc:
+		return errNilFunc
+	case b.cur.Load() == nil:
+		return errZeroBreaker
+	}
+	return nil
+}

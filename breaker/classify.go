@@ -1,0 +1,84 @@
+package breaker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// An Outcome is what a call means to the breaker.
+type Outcome uint8
+
+// The outcomes. Unknown values count as Failure.
+const (
+	Success Outcome = iota
+	Failure
+	Ignored // counts in no window and returns its slot
+)
+
+// String is "success", "failure" or "ignored".
+func (o Outcome) String() string {
+	switch o {
+	case Success:
+		return "success"
+	case Failure:
+		return "failure"
+	case Ignored:
+		return "ignored"
+	}
+	return fmt.Sprintf("outcome(%d)", uint8(o))
+}
+
+// DefaultClassify is the classifier of a Config without one, for own
+// classifiers to fall back on. A nil error is Success; every other is a
+// Failure, except that these are Ignored:
+//
+//   - the caller cancelled: ctx is done, not by a deadline, and err is
+//     context.Canceled or the cause of ctx;
+//   - err is a rejection by another breaker.
+//
+// A deadline is a Failure: a hung dependency must trip.
+func DefaultClassify(ctx context.Context, err error) Outcome {
+	switch {
+	case err == nil:
+		return Success
+	case errors.Is(err, ErrRejected):
+		return Ignored
+	case ctx != nil && ended(ctx) && !byDeadline(ctx) &&
+		(errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx))):
+		return Ignored
+	}
+	return Failure
+}
+
+// ended reports whether ctx is done. It looks at Done, not at Err: contexts
+// built on a clock.Mock set their error without synchronisation, so before Done
+// is closed reading it is a data race.
+func ended(ctx context.Context) bool {
+	done := ctx.Done()
+	return done != nil && isClosed(done)
+}
+
+func isClosed(done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	default:
+		return false
+	}
+}
+
+// byDeadline reports whether ctx, which is done, ended by a deadline. Both are
+// asked because either may hide it: a cause given to WithTimeoutCause takes the
+// place of DeadlineExceeded in Cause, and contexts built on a fake clock have
+// it in Cause only.
+func byDeadline(ctx context.Context) bool {
+	return errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.Is(context.Cause(ctx), context.DeadlineExceeded)
+}
+
+// hopeless reports whether a call that had less than MinBudget failed by its
+// caller's own deadline.
+func (c *call) hopeless(err error) bool {
+	return c.hurried && err != nil && ended(c.ctx) && byDeadline(c.ctx) &&
+		(errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Cause(c.ctx)))
+}

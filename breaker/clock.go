@@ -1,0 +1,121 @@
+package breaker
+
+import (
+	"math"
+	"time"
+)
+
+// Clock tells a breaker the time. A *clock.Mock and a clock.New() of
+// github.com/benbjohnson/clock both satisfy it. An implementation must be safe
+// for concurrent use. It may start anywhere, stand still, jump and go backward:
+// see G33 and G34.
+type Clock interface {
+	Now() time.Time
+	Since(t time.Time) time.Duration
+}
+
+// A timeline turns a clock into nanoseconds since a base, which is all that the
+// pure parts of this package know of time. The base is read in New, never at
+// package initialisation: an instant from outside a synctest bubble is decades
+// away from one inside it.
+type timeline struct {
+	clock Clock // nil: system time, at half the cost of an interface
+	base  time.Time
+}
+
+func newTimeline(c Clock) *timeline {
+	t := &timeline{clock: c}
+	t.base = t.date()
+	return t
+}
+
+// now is Since(base) rather than Now(): it reads one clock instead of two.
+func (t *timeline) now() int64 {
+	if t.clock == nil {
+		return int64(time.Since(t.base))
+	}
+	return int64(t.clock.Since(t.base))
+}
+
+// A moment is an instant for the machine and for people: Transition.At and
+// Snapshot.Since are dates. Changes of state take one, read before the lock.
+type moment struct {
+	now  int64
+	date time.Time
+}
+
+func (t *timeline) moment() moment {
+	d := t.date()
+	return moment{int64(d.Sub(t.base)), d}
+}
+
+func (t *timeline) date() time.Time {
+	if t.clock == nil {
+		return time.Now()
+	}
+	return t.clock.Now()
+}
+
+// untilDeadline uses system time whatever Config.Clock says, because the
+// deadlines of contexts do.
+func untilDeadline(deadline time.Time) time.Duration { return time.Until(deadline) }
+
+const (
+	minInstant = math.MinInt64
+	maxInstant = math.MaxInt64
+)
+
+// forever as the length of a span: it is never over.
+const forever time.Duration = -1
+
+// A span is a stretch of time of a given length: an open time, a ramp, a lease.
+type span struct {
+	began  int64
+	length time.Duration // negative: without end
+}
+
+// over reports whether now is at or after the end of the span.
+func (s span) over(now int64) bool {
+	return s.length >= 0 && elapsed(s.began, now) >= int64(s.length)
+}
+
+// ahead reports whether now lies before the span's own begin, which only a
+// clock that went backward can bring about. Such a span starts over from now,
+// so that the time left never exceeds its length (G34).
+func (s span) ahead(now int64) bool { return now < s.began }
+
+// left is the time until the end, at most the length; 0 without end.
+func (s span) left(now int64) time.Duration {
+	if s.length < 0 {
+		return 0
+	}
+	return max(s.length-time.Duration(max(elapsed(s.began, now), 0)), 0)
+}
+
+// end is the instant of the end, saturated.
+func (s span) end() int64 {
+	if s.length < 0 || s.began > maxInstant-int64(s.length) {
+		return maxInstant
+	}
+	return s.began + int64(s.length)
+}
+
+// elapsed is to-from, saturated: the clock may jump by centuries.
+func elapsed(from, to int64) int64 {
+	d := to - from
+	switch {
+	case to >= from && d < 0:
+		return maxInstant
+	case to < from && d >= 0:
+		return minInstant
+	}
+	return d
+}
+
+// before is the instant d before now, saturated; d is not negative.
+func before(now, d int64) int64 {
+	if now < minInstant+d {
+		return minInstant
+	}
+	return now - d
+}

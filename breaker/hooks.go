@@ -1,0 +1,184 @@
+package breaker
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+)
+
+// Hooks observe a breaker. Nil fields are skipped. Hooks run outside all locks
+// and may call every method of the breaker; a panic in one is contained and
+// counted in Snapshot.HookPanics.
+type Hooks struct {
+	// Transition is told every change of state, once, in order, never two at a
+	// time, on the goroutine of some caller of the breaker. If no delivery is
+	// under way, it has returned before the call that caused the change does,
+	// and the half-open event comes before the probe runs. A slow hook delays
+	// that one caller and later events, never admission. The context is that of
+	// the call that caused the event, context.Background() for explicit calls.
+	Transition func(context.Context, Transition)
+
+	// Rejected is told every rejection, on the rejected caller's goroutine,
+	// possibly concurrently. The error is shared: read-only.
+	Rejected func(context.Context, *RejectedError)
+
+	// Done is told every reported call, on the reporter's goroutine, possibly
+	// concurrently. It costs two clock reads per call.
+	Done func(context.Context, Completion)
+}
+
+// A Transition is one change of state.
+type Transition struct {
+	Name     string
+	From, To State
+	At       time.Time
+	Reason   Reason
+
+	// Cause is the error behind an opening, also a forced or a would-be one.
+	Cause error
+
+	// OpenFor is the open time, if To is Open; negative: without end.
+	OpenFor time.Duration
+
+	// WouldOpen tells that a forced-closed breaker would have opened; From and
+	// To are both ForcedClosed then.
+	WouldOpen bool
+
+	// Before is the stay that ended, with the outcome that ended it.
+	Before Snapshot
+}
+
+// A Completion is one reported call.
+type Completion struct {
+	Name    string
+	Outcome Outcome
+	Err     error
+	Took    time.Duration
+
+	Slow    bool // took at least the smallest threshold of a SlowRate rule
+	Probe   bool
+	Late    bool // the stay that admitted the call was over
+	Aborted bool // fn panicked or called runtime.Goexit
+}
+
+// past is what a breaker remembers once something has happened to it: most
+// breakers of a large group never need it.
+type past struct {
+	// Guarded by Breaker.mu.
+	backoff    backoff
+	events     []event
+	delivering bool
+
+	trips, hookPanics atomic.Uint64
+	rejected          stripedCounter
+}
+
+// memory is the breaker's past, made on first use.
+func (b *Breaker) memory() *past {
+	if p := b.past.Load(); p != nil {
+		return p
+	}
+	b.past.CompareAndSwap(nil, &past{rejected: make(stripedCounter, stripes())})
+	return b.past.Load()
+}
+
+// An event waits for delivery to the hook in force when it happened.
+type event struct {
+	ctx  context.Context
+	hook func(context.Context, Transition)
+	t    Transition
+}
+
+// queue adds the event of a transition away from an epoch, which may also be
+// one that only would have been. mu is held.
+func (b *Breaker) queue(ctx context.Context, from *epoch, t Transition, m moment) {
+	hook := from.set.Hooks.Transition
+	if hook == nil {
+		return
+	}
+	t.Name, t.From, t.At, t.Before = b.name, from.state, m.date, b.picture(from, m.now)
+	p := b.memory()
+	p.events = append(p.events, event{ctx, hook, t})
+}
+
+// unlock ends a critical section and delivers what it queued.
+func (b *Breaker) unlock() {
+	pending := b.pending()
+	b.mu.Unlock()
+	if pending {
+		b.deliver()
+	}
+}
+
+// pending reports whether there are events that nobody is delivering. mu is
+// held.
+func (b *Breaker) pending() bool {
+	p := b.past.Load()
+	return p != nil && len(p.events) > 0 && !p.delivering
+}
+
+// deliver runs the hooks of all queued events, in order, unless somebody else
+// is at it: then that one delivers these too. mu is not held.
+//
+// Admission does not wait for it, so events may be queued meanwhile, also by
+// the hooks themselves.
+func (b *Breaker) deliver() {
+	if b.claim() {
+		b.drain()
+	}
+}
+
+func (b *Breaker) claim() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.pending() {
+		return false
+	}
+	b.past.Load().delivering = true
+	return true
+}
+
+// drain delivers until the queue is empty. A hook that calls runtime.Goexit
+// ends this goroutine, but not before the deferred call has gone on with the
+// events that are still owed.
+func (b *Breaker) drain() {
+	finished := false
+	defer func() {
+		if !finished {
+			b.drain()
+		}
+	}()
+	for {
+		e, ok := b.nextEvent()
+		if !ok {
+			break
+		}
+		b.contain(func() { e.hook(e.ctx, e.t) })
+	}
+	finished = true
+}
+
+// nextEvent takes the oldest event, or gives the delivery up.
+func (b *Breaker) nextEvent() (event, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := b.past.Load()
+	if len(p.events) == 0 {
+		p.events, p.delivering = nil, false
+		return event{}, false
+	}
+	e := p.events[0]
+	p.events[0] = event{} // what was delivered is garbage
+	p.events = p.events[1:]
+	return e, true
+}
+
+// contain runs a hook and counts its panic.
+func (b *Breaker) contain(hook func()) {
+	defer func() {
+		if recover() != nil {
+			b.memory().hookPanics.Add(1)
+		}
+	}()
+	hook()
+}

@@ -1,0 +1,236 @@
+package breaker
+
+import "time"
+
+// A report is the outcome of one call.
+type report struct {
+	outcome Outcome
+	err     error
+	aborted bool          // fn panicked or exited its goroutine
+	trip    bool          // Permit.Trip: a failure, and open
+	openFor time.Duration // ... for so long
+}
+
+// finish reports a call that returned err, judged by the Config that admitted
+// it. If the classifier panics, the call is left to unwind.
+func (c *call) finish(err error) {
+	o := Success
+	if err != nil {
+		o = c.e.set.Classify(c.ctx, err)
+	}
+	c.report(report{outcome: o, err: err})
+}
+
+// report ends the call, so that a hook that exits the goroutine does not have
+// it reported again, and records its outcome.
+func (c *call) report(r report) {
+	ended := *c
+	c.e = nil
+	ended.e.b.record(&ended, r)
+}
+
+// record books an outcome, delivers the events it caused and tells the hooks.
+func (b *Breaker) record(c *call, r report) {
+	if r.outcome > Ignored {
+		r.outcome = Failure
+	}
+	if r.outcome == Failure && !r.trip && c.hopeless(r.err) {
+		r.outcome = Ignored
+	}
+	cur := b.cur.Load()
+	s := c.sight(cur)
+	late := false
+	if c.ticket != 0 {
+		late = b.bookProbe(c, &r, s)
+	} else {
+		late = b.book(c, &r, s, cur)
+	}
+	switch {
+	case late:
+		b.late.Add(1)
+	case r.outcome == Ignored:
+		b.ignored.Add(1)
+	}
+	if hook := c.e.set.Hooks.Done; hook != nil {
+		done := Completion{
+			Name: b.name, Outcome: r.outcome, Err: r.err, Took: s.took,
+			Slow: s.took >= c.e.set.slow, Probe: c.ticket != 0, Late: late, Aborted: r.aborted,
+		}
+		b.contain(func() { hook(c.ctx, done) })
+	}
+}
+
+// A sight is when a call ended and how long it took.
+type sight struct {
+	now  int64 // zero if nobody wants to know
+	took time.Duration
+}
+
+// unknown is how long a call took whose begin nobody noted.
+const unknown time.Duration = -1
+
+func (c *call) sight(cur *epoch) sight {
+	s := sight{took: unknown}
+	if c.e.set.timed || cur.set.clocked || cur.span != (span{}) {
+		s.now = c.e.b.time.now()
+	}
+	if c.e.set.timed {
+		s.took = time.Duration(max(elapsed(c.start, s.now), 0))
+	}
+	return s
+}
+
+// seenSlow reports whether the outcome counts as slow: an ignored one does if
+// the call's context is done, so that impatient callers reveal a hung
+// dependency (G14).
+func (r *report) seenSlow(c *call, threshold, took time.Duration) bool {
+	return took >= threshold && (r.outcome != Ignored || ended(c.ctx))
+}
+
+// book counts an outcome in the windows of a closed, recovering or forced
+// closed stay, and opens if that reaches a limit. It reports whether the stay
+// is over. Outcomes that are bad for no rule take no lock; neither do failures
+// if the only rule is a streak.
+func (b *Breaker) book(c *call, r *report, s sight, cur *epoch) (late bool) {
+	e := cur.of(c.e.stay)
+	switch {
+	case e == nil:
+		return true
+	case e.muted(s.now):
+		return false
+	case r.outcome != Failure && !r.seenSlow(c, e.set.slow, s.took):
+		if r.outcome == Success {
+			e.count(c, r, s)
+		}
+		return false
+	}
+	var full counter
+	if k, ok := e.counters[0].(*streak); ok && len(e.counters) == 1 {
+		n := k.n.Add(1)
+		if n >= e.set.rules[0].bad() {
+			full = k
+		}
+		if n < 0 { // retired since cur was loaded
+			full, late = b.countLocked(c, r, s)
+		}
+	} else {
+		full, late = b.countLocked(c, r, s)
+	}
+	if !late && (full != nil || r.trip) {
+		b.trip(c, r, s, full)
+	}
+	return late
+}
+
+func (b *Breaker) countLocked(c *call, r *report, s sight) (full counter, late bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e := b.cur.Load().of(c.e.stay)
+	if e == nil {
+		return nil, true
+	}
+	return e.count(c, r, s), false
+}
+
+// count tells an outcome to every counter it concerns and returns the first
+// whose limit it reaches. If it is bad for a rule the lock is held.
+func (e *epoch) count(c *call, r *report, s sight) (full counter) {
+	for i, k := range e.counters {
+		rule := &e.set.rules[i]
+		bad := r.outcome == Failure
+		if rule.kind == slowRate {
+			bad = r.seenSlow(c, rule.threshold, s.took)
+		}
+		switch {
+		case bad:
+			if k.bad(s.now, rule) && full == nil {
+				full = k
+			}
+		case r.outcome == Ignored, rule.kind == slowRate && s.took == unknown:
+		default:
+			k.good(s.now)
+		}
+	}
+	return full
+}
+
+// trip opens, or says that it would, because a counter is full or the permit
+// said so. The lock was free since the outcome was counted, so that the clock
+// is not read under it. Meanwhile another outcome may have opened, and the
+// stay is over; or it may have made a forced-closed breaker start counting
+// anew. Both leave nothing to do. A success in between does not: this outcome
+// reached the limit when it was counted.
+func (b *Breaker) trip(c *call, r *report, s sight, full counter) {
+	m := b.time.moment()
+	b.mu.Lock()
+	cur := b.cur.Load()
+	reason, at := ReasonTrip, -1
+	for i, k := range cur.counters {
+		if k == full {
+			at = i
+		}
+	}
+	switch {
+	case cur.stay != c.e.stay: // over, or parked: then it is counted but cannot move
+	case full != nil && at < 0 && !r.trip:
+	default:
+		if !r.trip {
+			reason = ReasonFailures
+			if cur.set.rules[at].kind == slowRate {
+				reason = ReasonSlowCalls
+			}
+		}
+		if cur.state == ForcedClosed {
+			b.wouldOpen(c.ctx, reason, r.cause(s, cur.set), m)
+		} else {
+			b.open(c.ctx, reason, r.cause(s, cur.set), r.openFor, m)
+		}
+	}
+	b.unlock()
+}
+
+// bookProbe counts the outcome of a probe and does what it decides. It reports
+// whether the stay, or the probe's lease, is over.
+func (b *Breaker) bookProbe(c *call, r *report, s sight) (late bool) {
+	m := b.time.moment()
+	b.mu.Lock()
+	cur := b.cur.Load()
+	if cur.stay != c.e.stay || !cur.stay.half.release(c.ticket) {
+		b.mu.Unlock()
+		return true
+	}
+	set, h := cur.set, cur.stay.half
+	v := undecided
+	switch slow := r.seenSlow(c, set.slow, s.took); {
+	case slow || r.outcome == Failure:
+		v = h.fail(set.CloseAfter, set.CloseOf)
+	case r.outcome == Success:
+		v = h.pass(set.CloseAfter)
+	}
+	h.publish(set)
+	switch {
+	case r.trip:
+		b.open(c.ctx, ReasonTrip, r.cause(s, set), r.openFor, m)
+	case v == failed:
+		b.open(c.ctx, ReasonProbeFailed, r.cause(s, set), 0, m)
+	case v == passed:
+		b.shut(c.ctx, m)
+	}
+	b.unlock()
+	return false
+}
+
+// cause is the error behind an opening.
+func (r *report) cause(s sight, set *settings) error {
+	switch {
+	case r.err != nil:
+		return r.err
+	case r.aborted:
+		return errAborted
+	case r.outcome == Success:
+		return slowError(s.took, set.slow)
+	case r.trip:
+		return nil
+	}
+	return errJudged
+}
