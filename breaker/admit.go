@@ -21,22 +21,22 @@ func (b *Breaker) admit(ctx context.Context, c *call) error {
 	switch e.state {
 	case Closed, ForcedClosed:
 		return c.begin(e, ctx)
-	case ForcedOpen:
-		return b.reject(ctx, e)
 	}
 	now := b.time.now()
 	switch {
+	case e.state == ForcedOpen:
+		return b.reject(ctx, e, now)
 	case e.state == HalfOpen:
 		if e.stay.half.full(now) {
-			return b.reject(ctx, e)
+			return b.reject(ctx, e, now)
 		}
 	case e.span.over(now) || e.span.ahead(now):
 	case e.state == Open:
-		return b.reject(ctx, e)
+		return b.reject(ctx, e, now)
 	case e.stay.ramp.admit(rampShare(e.span, e.set.RampFrom, now)):
 		return c.begin(e, ctx)
 	default:
-		return b.reject(ctx, e)
+		return b.reject(ctx, e, now)
 	}
 	return b.admitLocked(ctx, c, b.time.moment())
 }
@@ -67,7 +67,7 @@ func (b *Breaker) admitLocked(ctx context.Context, c *call, m moment) error {
 		b.deliverFor(c, admitted)
 	}
 	if !admitted {
-		return b.reject(ctx, e)
+		return b.reject(ctx, e, m.now)
 	}
 	return nil
 }
@@ -85,22 +85,28 @@ func (b *Breaker) deliverFor(c *call, admitted bool) {
 	delivered = true
 }
 
-// begin notes what the settings want to know about the begin of a call.
+// begin makes c a call that e has admitted.
 func (c *call) begin(e *epoch, ctx context.Context) error {
 	c.e, c.ctx = e, ctx
-	if e.set.timed {
-		c.start = e.b.time.now()
-	}
-	if e.set.MinBudget > 0 {
-		if deadline, ok := ctx.Deadline(); ok {
-			c.hurried = untilDeadline(deadline) < e.set.MinBudget
-		}
-	}
+	c.note()
 	return nil
 }
 
-func (b *Breaker) reject(ctx context.Context, e *epoch) error {
-	b.memory().rejected.add()
+// note keeps what the settings want to know about the begin of a call.
+func (c *call) note() {
+	set := c.e.set
+	if set.timed {
+		c.start = c.e.b.time.now()
+	}
+	if set.MinBudget > 0 {
+		if deadline, ok := c.ctx.Deadline(); ok {
+			c.hurried = untilDeadline(deadline) < set.MinBudget
+		}
+	}
+}
+
+func (b *Breaker) reject(ctx context.Context, e *epoch, now int64) error {
+	b.memory().rejected.add(now)
 	if hook := e.set.Hooks.Rejected; hook != nil {
 		b.contain(func() { hook(ctx, e.refusal) })
 	}

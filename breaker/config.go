@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync/atomic"
 	"time"
 )
 
@@ -112,7 +113,9 @@ type settings struct {
 
 	timed   bool // calls need a time of their begin
 	clocked bool // outcomes need the time of their end
-	plain   bool // calls of a closed stay need nothing at all but the pulse of the only rule
+
+	// beating is the pulse of epochs whose successes must always be told.
+	beating atomic.Int64
 }
 
 func newSettings(cfg Config) (*settings, error) {
@@ -120,6 +123,7 @@ func newSettings(cfg Config) (*settings, error) {
 		return nil, err
 	}
 	set := &settings{Config: cfg.withDefaults(), rules: cfg.Trip.list(), slow: math.MaxInt64}
+	set.beating.Store(1)
 	for i := range set.rules {
 		r := &set.rules[i]
 		if r.kind == slowRate {
@@ -128,8 +132,6 @@ func newSettings(cfg Config) (*settings, error) {
 		set.clocked = set.clocked || r.window.Within > 0
 	}
 	set.timed = set.slow < math.MaxInt64 || cfg.Hooks.Done != nil
-	pulse := len(set.rules) == 1 && (set.rules[0].window.Within == 0 || set.rules[0].kind == failureCount)
-	set.plain = pulse && !set.timed && cfg.MinBudget <= 0
 	return set, nil
 }
 

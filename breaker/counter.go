@@ -63,6 +63,20 @@ func (s *streak) good(int64) {
 
 func (s *streak) bad(_ int64, r *rule) bool { return s.n.Add(1) >= r.bad() }
 
+// below counts a bad outcome if that does not reach the limit, and reports
+// whether it did not.
+func (s *streak) below(limit int64) bool {
+	for {
+		n := s.n.Load()
+		if n < 0 || n+1 >= limit {
+			return false
+		}
+		if s.n.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
 func (s *streak) counts(int64, *rule) (calls, bad int64) {
 	n := max(s.n.Load(), 0)
 	return n, n

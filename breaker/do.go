@@ -13,15 +13,18 @@ import "context"
 //
 // Do never waits, neither for a slot nor for time.
 func Do[T any](ctx context.Context, b *Breaker, fn func(context.Context) (T, error)) (v T, err error) {
-	// The healthy path, once more in Run: everything else is in do. What
-	// belongs to the call is kept where the deferred function finds it, and
-	// that is not a closure: it would copy each variable it uses.
+	// The path of breakers that admit every call, once more in Run: all else is
+	// in do. What belongs to the call is kept where the deferred method finds
+	// it; a closure would copy each variable it uses.
 	if ctx != nil && b != nil && fn != nil {
-		if e := b.cur.Load(); e != nil && e.plain {
+		if e := b.cur.Load(); e != nil && e.pass != closely {
 			if done := ctx.Done(); done != nil && isClosed(done) {
 				return v, context.Cause(ctx)
 			}
 			c := call{e: e, ctx: ctx}
+			if e.pass == noting {
+				c.note()
+			}
 			defer c.unwind()
 			v, err = fn(ctx)
 			if err == nil && e.pulse.Load() == 0 {
@@ -45,11 +48,14 @@ func DoResult[T any](ctx context.Context, b *Breaker, fn func(context.Context) (
 // Run is [Do] for functions without a result.
 func (b *Breaker) Run(ctx context.Context, fn func(context.Context) error) (err error) {
 	if ctx != nil && b != nil && fn != nil {
-		if e := b.cur.Load(); e != nil && e.plain {
+		if e := b.cur.Load(); e != nil && e.pass != closely {
 			if done := ctx.Done(); done != nil && isClosed(done) {
 				return context.Cause(ctx)
 			}
 			c := call{e: e, ctx: ctx}
+			if e.pass == noting {
+				c.note()
+			}
 			defer c.unwind()
 			err = fn(ctx)
 			if err == nil && e.pulse.Load() == 0 {

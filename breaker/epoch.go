@@ -18,15 +18,25 @@ type epoch struct {
 	set      *settings
 	stay     *stay
 	counters []counter      // one per rule while outcomes are counted in windows, else none
-	pulse    *atomic.Int64  // plain epochs: that of the only counter
+	streak   *streak        // the counter, if that is all
+	pulse    *atomic.Int64  // 0: a success of this epoch's stay changes nothing
 	parked   *epoch         // forced states: the automatic state underneath
 	refusal  *RejectedError // what refused callers get; where none are, that of the last opening; nil after Reset
 	at       time.Time      // begin of this state
 	span     span           // open time; ramp; forced closed: how long nothing is counted after WouldOpen
 	state    State
 	reason   Reason
-	plain    bool // calls are admitted and need nothing but the pulse
+	pass     pass
 }
+
+// pass is how an epoch lets calls pass.
+type pass uint8
+
+const (
+	closely pass = iota // each call is decided about
+	noting              // every call is admitted, but its begin has to be noted
+	freely              // every call is admitted
+)
 
 // A stay is the identity of one uninterrupted period in one state, and what is
 // counted outside windows.
@@ -98,14 +108,26 @@ func (e *epoch) counting(prev []counter, prevRules []rule) *epoch {
 			c.retire()
 		}
 	}
+	e.streak = nil
+	if len(e.counters) == 1 {
+		e.streak, _ = e.counters[0].(*streak)
+	}
 	return e.admitting()
 }
 
-// admitting marks the epoch plain if its calls need nothing but the pulse.
+// admitting works out what the calls of an epoch need, and what of their
+// successes has to be known.
 func (e *epoch) admitting() *epoch {
-	e.plain, e.pulse = false, nil
-	if e.set.plain && (e.state == Closed || e.state == ForcedClosed) {
-		e.plain, e.pulse = true, e.counters[0].pulse()
+	e.pass, e.pulse = closely, &e.set.beating
+	if e.state != Closed && e.state != ForcedClosed {
+		return e
+	}
+	e.pass = freely
+	if e.set.timed || e.set.MinBudget > 0 {
+		e.pass = noting
+	}
+	if p := e.counters[0].pulse(); p != nil && len(e.counters) == 1 && !e.set.timed {
+		e.pulse = p
 	}
 	return e
 }
@@ -126,9 +148,9 @@ func (e *epoch) with(set *settings) *epoch {
 	if e.counters != nil {
 		// A success of a call that is under way, in a stay whose pulse is 0,
 		// is not told to a counter made here: it came before Reconfigure.
-		next.counting(e.counters, e.set.rules)
+		return next.counting(e.counters, e.set.rules)
 	}
-	return &next
+	return next.admitting()
 }
 
 // muted reports whether a forced-closed epoch does not count for now, because
@@ -173,7 +195,7 @@ func (b *Breaker) begin(state State, reason Reason, m moment) *epoch {
 	cur := b.cur.Load()
 	return &epoch{
 		b: b, set: cur.set, stay: new(stay), state: state, reason: reason,
-		at: m.date, refusal: cur.refusal,
+		at: m.date, refusal: cur.refusal, pulse: &cur.set.beating,
 	}
 }
 

@@ -78,6 +78,10 @@ func (b *Breaker) memory() *past {
 	if p := b.past.Load(); p != nil {
 		return p
 	}
+	return b.newMemory()
+}
+
+func (b *Breaker) newMemory() *past {
 	b.past.CompareAndSwap(nil, &past{rejected: make(stripedCounter, stripes())})
 	return b.past.Load()
 }

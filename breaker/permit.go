@@ -24,7 +24,7 @@ type Permit struct {
 // so that a deferred Done is safe. ctx is kept for the classifier and the hooks.
 func (b *Breaker) Allow(ctx context.Context) (Permit, error) {
 	if ctx != nil && b != nil {
-		if e := b.cur.Load(); e != nil && e.plain {
+		if e := b.cur.Load(); e != nil && e.pass == freely {
 			if done := ctx.Done(); done != nil && isClosed(done) {
 				return Permit{}, context.Cause(ctx)
 			}
@@ -54,7 +54,7 @@ func (p *Permit) Done(err error) {
 	if !p.take() {
 		return
 	}
-	if e := p.call.e; err == nil && e.plain && e.pulse.Load() == 0 {
+	if err == nil && p.call.e.pulse.Load() == 0 {
 		return
 	}
 	c := p.call // unwind must not write what other methods read

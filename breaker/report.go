@@ -18,7 +18,38 @@ func (c *call) finish(err error) {
 	if err != nil {
 		o = c.e.set.Classify(c.ctx, err)
 	}
-	c.report(report{outcome: o, err: err})
+	if !c.brief(o) {
+		c.report(report{outcome: o, err: err})
+	}
+}
+
+// brief is what record comes to for nearly all calls, at half the price: a
+// success, or a failure that a streak alone counts. It reports whether that was
+// all; else nothing has happened yet.
+func (c *call) brief(o Outcome) bool {
+	e := c.e
+	if e.pass == closely || e.b.cur.Load() != e || e.set.Hooks.Done != nil || c.hurried {
+		return false
+	}
+	s := c.sight(e)
+	switch {
+	case s.took >= e.set.slow || e.muted(s.now):
+		return false
+	case o == Success:
+		for i, k := range e.counters {
+			if s.took != unknown || e.set.rules[i].kind != slowRate {
+				k.good(s.now)
+			}
+		}
+	case o == Failure && e.streak != nil:
+		if !e.streak.below(e.set.rules[0].bad()) {
+			return false
+		}
+	default:
+		return false
+	}
+	c.e = nil
+	return true
 }
 
 // report ends the call, so that a hook that exits the goroutine does not have
@@ -105,7 +136,7 @@ func (b *Breaker) book(c *call, r *report, s sight, cur *epoch) (late bool) {
 		return false
 	}
 	var full counter
-	if k, ok := e.counters[0].(*streak); ok && len(e.counters) == 1 {
+	if k := e.streak; k != nil {
 		n := k.n.Add(1)
 		if n >= e.set.rules[0].bad() {
 			full = k

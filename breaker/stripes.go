@@ -1,7 +1,6 @@
 package breaker
 
 import (
-	"math/rand/v2"
 	"runtime"
 	"sync/atomic"
 )
@@ -16,14 +15,13 @@ func stripes() int {
 	return n
 }
 
-// anyStripe picks one of n by chance; n is a power of two. The address of a
-// stack variable would tell goroutines apart more cheaply, but needs unsafe,
-// which this package does without.
-func anyStripe(n int) int {
-	if n == 1 {
-		return 0
-	}
-	return int(rand.Uint32()) & (n - 1)
+// stripe picks one of n, a power of two, by a hash of the time. Callers have
+// just read the clock, and two that have read the same nanosecond are rare; a
+// random number would cost as much as the whole addition. (The address of a
+// stack variable would tell goroutines apart too, but needs unsafe, which this
+// package does without.) A clock that stands still makes for one stripe.
+func stripe(now int64, n int) int {
+	return int(uint64(now)*0x9e3779b97f4a7c15>>32) & (n - 1)
 }
 
 // A stripedCounter counts what many goroutines do at once.
@@ -32,7 +30,7 @@ type stripedCounter []struct {
 	_ [lineWords - 1]uint64 // a cache line each
 }
 
-func (c stripedCounter) add() { c[anyStripe(len(c))].n.Add(1) }
+func (c stripedCounter) add(now int64) { c[stripe(now, len(c))].n.Add(1) }
 
 func (c stripedCounter) load() (n uint64) {
 	for i := range c {

@@ -65,7 +65,7 @@ func newRateWindow(length int64, buckets, stripes int) *rateWindow {
 }
 
 func (w *rateWindow) good(now int64) {
-	w.add(w.rows[1+anyStripe(len(w.rows)-1)], w.tick(now))
+	w.add(w.rows[1+stripe(now, len(w.rows)-1)], w.tick(now))
 }
 
 func (w *rateWindow) bad(now int64, r *rule) bool {
