@@ -5,7 +5,7 @@ import "context"
 // A call is one admitted call: what was true when it began.
 type call struct {
 	e       *epoch // that admitted it
-	ctx     context.Context
+	ctx     context.Context //nolint:containedctx // a call is an argument spread over two functions
 	start   int64  // timed settings only
 	ticket  ticket // half-open only
 	hurried bool   // began with less than MinBudget
@@ -18,9 +18,9 @@ type call struct {
 // stays, rejections, and the share of a ramp.
 func (b *Breaker) admit(ctx context.Context, c *call) error {
 	e := b.cur.Load()
-	switch e.state {
-	case Closed, ForcedClosed:
-		return c.begin(e, ctx)
+	if e.pass != closely {
+		c.begin(e, ctx)
+		return nil
 	}
 	now := b.time.now()
 	switch {
@@ -34,7 +34,8 @@ func (b *Breaker) admit(ctx context.Context, c *call) error {
 	case e.state == Open:
 		return b.reject(ctx, e, now)
 	case e.stay.ramp.admit(rampShare(e.span, e.set.RampFrom, now)):
-		return c.begin(e, ctx)
+		c.begin(e, ctx)
+		return nil
 	default:
 		return b.reject(ctx, e, now)
 	}
@@ -56,9 +57,10 @@ func (b *Breaker) admitLocked(ctx context.Context, c *call, m moment) error {
 		admitted = e.stay.ramp.admit(rampShare(e.span, e.set.RampFrom, m.now))
 	case Open, ForcedOpen:
 		admitted = false
+	case Closed, ForcedClosed:
 	}
 	if admitted {
-		_ = c.begin(e, ctx)
+		c.e, c.ctx = e, ctx
 	}
 	pending := b.pending()
 	b.mu.Unlock()
@@ -69,6 +71,7 @@ func (b *Breaker) admitLocked(ctx context.Context, c *call, m moment) error {
 	if !admitted {
 		return b.reject(ctx, e, m.now)
 	}
+	c.note()
 	return nil
 }
 
@@ -86,10 +89,9 @@ func (b *Breaker) deliverFor(c *call, admitted bool) {
 }
 
 // begin makes c a call that e has admitted.
-func (c *call) begin(e *epoch, ctx context.Context) error {
+func (c *call) begin(e *epoch, ctx context.Context) {
 	c.e, c.ctx = e, ctx
 	c.note()
-	return nil
 }
 
 // note keeps what the settings want to know about the begin of a call.

@@ -38,7 +38,7 @@ func (b *backoff) length(set *settings, seed uint64) time.Duration {
 	}
 	u := rand.Float64()
 	if set.JitterSeed != 0 {
-		u = uniform(set.JitterSeed ^ seed + b.openings)
+		u = uniform((set.JitterSeed ^ seed) + b.openings)
 	}
 	return max(scale(d, 1+set.Jitter*(2*u-1)), 1)
 }

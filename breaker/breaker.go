@@ -112,9 +112,12 @@ func (b *Breaker) tripped(e *epoch, d time.Duration, cause error, m moment) *epo
 		return e
 	}
 	// The same stay with a later end, so that rejections of before tell the
-	// time left as it is now. It goes on to have begun when it did.
+	// time left as it is now.
 	next := *e
-	next.span = span{m.now, max(d, forever)}
+	next.span.length = forever
+	if d >= 0 {
+		next.span.length = saturated(max(elapsed(e.span.began, m.now), 0), d)
+	}
 	p.backoff.lastOpen = next.span.length
 	return next.refuse(ReasonTrip, cause)
 }
@@ -123,6 +126,11 @@ func (b *Breaker) tripped(e *epoch, d time.Duration, cause error, m moment) *epo
 // be nil; it is the Cause of the rejections.
 func (b *Breaker) ForceOpen(cause error) {
 	b.control(func(ctx context.Context, cur *epoch, m moment) {
+		if cur.state == ForcedOpen { // the stay goes on, with another cause
+			next := *cur
+			b.cur.Store(next.refuse(ReasonForced, cause))
+			return
+		}
 		b.enter(ctx, b.forced(ForcedOpen, cause, b.park(cur, m), m), m)
 	})
 }

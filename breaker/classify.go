@@ -54,13 +54,13 @@ func DefaultClassify(ctx context.Context, err error) Outcome {
 // isRejection is errors.Is(err, ErrRejected), at a third of the time for the
 // plain errors that most failures are.
 func isRejection(err error) bool {
-	switch err.(type) {
+	switch err.(type) { //nolint:errorlint // whatever may wrap goes to errors.Is
 	case *RejectedError:
 		return true
 	case interface{ Unwrap() error }, interface{ Unwrap() []error }, interface{ Is(error) bool }:
 		return errors.Is(err, ErrRejected)
 	}
-	return err == ErrRejected
+	return err == ErrRejected //nolint:errorlint // wraps nothing
 }
 
 // ended reports whether ctx is done. It looks at Done, not at Err: contexts

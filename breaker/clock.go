@@ -94,10 +94,18 @@ func (s span) left(now int64) time.Duration {
 
 // end is the instant of the end, saturated.
 func (s span) end() int64 {
-	if s.length < 0 || s.began > maxInstant-int64(s.length) {
+	if s.length < 0 {
 		return maxInstant
 	}
-	return s.began + int64(s.length)
+	return int64(saturated(s.began, s.length))
+}
+
+// saturated is a+d; d is not negative.
+func saturated(a int64, d time.Duration) time.Duration {
+	if a > maxInstant-int64(d) {
+		return maxInstant
+	}
+	return time.Duration(a) + d
 }
 
 // elapsed is to-from, saturated: the clock may jump by centuries.

@@ -109,7 +109,7 @@ const (
 type settings struct {
 	Config
 	rules []rule
-	slow  time.Duration // the smallest threshold of a SlowRate rule; the largest Duration without one
+	slow  time.Duration // the smallest threshold of a SlowRate rule; 0 without one
 
 	timed   bool // calls need a time of their begin
 	clocked bool // outcomes need the time of their end
@@ -122,18 +122,21 @@ func newSettings(cfg Config) (*settings, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	set := &settings{Config: cfg.withDefaults(), rules: cfg.Trip.list(), slow: math.MaxInt64}
+	set := &settings{Config: cfg.withDefaults(), rules: cfg.Trip.list()}
 	set.beating.Store(1)
 	for i := range set.rules {
 		r := &set.rules[i]
-		if r.kind == slowRate {
-			set.slow = min(set.slow, r.threshold)
+		if r.kind == slowRate && (set.slow == 0 || r.threshold < set.slow) {
+			set.slow = r.threshold
 		}
 		set.clocked = set.clocked || r.window.Within > 0
 	}
-	set.timed = set.slow < math.MaxInt64 || cfg.Hooks.Done != nil
+	set.timed = set.slow > 0 || cfg.Hooks.Done != nil
 	return set, nil
 }
+
+// isSlow reports whether a call that took so long is slow for some rule.
+func (set *settings) isSlow(took time.Duration) bool { return set.slow > 0 && took >= set.slow }
 
 func (c Config) withDefaults() Config {
 	def := func(d *time.Duration, v time.Duration) {

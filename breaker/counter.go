@@ -43,9 +43,6 @@ func newCounter(r *rule) counter {
 	return newRateWindow(int64(r.window.Within), r.buckets(), stripes())
 }
 
-// countsTime reports whether the rule's counter looks at the time.
-func (r *rule) countsTime() bool { return r.window.Within > 0 }
-
 // A streak counts consecutive failures in one word. Every outcome linearises
 // at its one atomic access, so failures need no lock either.
 type streak struct{ n atomic.Int64 }

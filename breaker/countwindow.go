@@ -64,6 +64,6 @@ func (w *countWindow) counts(int64, *rule) (calls, bad int64) {
 	return w.size, h.above(t - w.size)
 }
 
-func (w *countWindow) fit(r *rule)          { fit(&w.hist, r.bad()) }
+func (w *countWindow) fit(r *rule)          { fit(&w.hist, r.kept()) }
 func (w *countWindow) retire()              { w.last.Store(retired) }
 func (w *countWindow) pulse() *atomic.Int64 { return &w.last }

@@ -35,10 +35,10 @@ type RejectedError struct {
 // Error names the breaker, its state and the cause of its opening.
 func (e *RejectedError) Error() string {
 	s := fmt.Sprintf("breaker: %q is %v", e.Name, e.State)
-	switch e.State {
-	case HalfOpen:
+	if e.State == HalfOpen {
 		s += ", too many probes"
-	case Recovering:
+	}
+	if e.State == Recovering {
 		s += ", call shed"
 	}
 	if e.Reason != ReasonNone {

@@ -107,11 +107,19 @@ func NewGroup[K comparable](cfg GroupConfig[K]) (*Group[K], error) {
 		g.idleFor = defaultIdleFor
 	}
 	if g.name == nil {
-		g.name = func(key K) string { return fmt.Sprint(key) }
+		g.name = sprint[K]
 	}
 	g.fresh = make(map[K]*member[K])
 	g.hits.Store(new(map[K]*member[K]))
 	return g, nil
+}
+
+// sprint is fmt.Sprint without a copy of what is a string already.
+func sprint[K comparable](key K) string {
+	if s, ok := any(key).(string); ok {
+		return s
+	}
+	return fmt.Sprint(key)
 }
 
 // MustNewGroup is NewGroup for package-level variables. It panics with

@@ -88,7 +88,7 @@ func (b *Breaker) newMemory() *past {
 
 // An event waits for delivery to the hook in force when it happened.
 type event struct {
-	ctx  context.Context
+	ctx  context.Context //nolint:containedctx // an argument on its way to the hook
 	hook func(context.Context, Transition)
 	t    Transition
 }

@@ -33,7 +33,7 @@ func (c *call) brief(o Outcome) bool {
 	}
 	s := c.sight(e)
 	switch {
-	case s.took >= e.set.slow || e.muted(s.now):
+	case e.set.isSlow(s.took) || e.muted(s.now):
 		return false
 	case o == Success:
 		for i, k := range e.counters {
@@ -70,7 +70,7 @@ func (b *Breaker) record(c *call, r report) {
 	}
 	cur := b.cur.Load()
 	s := c.sight(cur)
-	late := false
+	var late bool
 	if c.ticket != 0 {
 		late = b.bookProbe(c, &r, s)
 	} else {
@@ -85,7 +85,7 @@ func (b *Breaker) record(c *call, r report) {
 	if hook := c.e.set.Hooks.Done; hook != nil {
 		done := Completion{
 			Name: b.name, Outcome: r.outcome, Err: r.err, Took: s.took,
-			Slow: s.took >= c.e.set.slow, Probe: c.ticket != 0, Late: late, Aborted: r.aborted,
+			Slow: c.e.set.isSlow(s.took), Probe: c.ticket != 0, Late: late, Aborted: r.aborted,
 		}
 		b.contain(func() { hook(c.ctx, done) })
 	}
@@ -111,12 +111,10 @@ func (c *call) sight(cur *epoch) sight {
 	return s
 }
 
-// seenSlow reports whether the outcome counts as slow: an ignored one does if
-// the call's context is done, so that impatient callers reveal a hung
-// dependency (G14).
-func (r *report) seenSlow(c *call, threshold, took time.Duration) bool {
-	return took >= threshold && (r.outcome != Ignored || ended(c.ctx))
-}
+// slowCounts reports whether it counts that the call was slow. If the outcome
+// is ignored it does when the call's context is done, so that impatient callers
+// reveal a hung dependency (G14).
+func (r *report) slowCounts(c *call) bool { return r.outcome != Ignored || ended(c.ctx) }
 
 // book counts an outcome in the windows of a closed, recovering or forced
 // closed stay, and opens if that reaches a limit. It reports whether the stay
@@ -129,7 +127,7 @@ func (b *Breaker) book(c *call, r *report, s sight, cur *epoch) (late bool) {
 		return true
 	case e.muted(s.now):
 		return false
-	case r.outcome != Failure && !r.seenSlow(c, e.set.slow, s.took):
+	case r.outcome != Failure && !(e.set.isSlow(s.took) && r.slowCounts(c)):
 		if r.outcome == Success {
 			e.count(c, r, s)
 		}
@@ -170,7 +168,7 @@ func (e *epoch) count(c *call, r *report, s sight) (full counter) {
 		rule := &e.set.rules[i]
 		bad := r.outcome == Failure
 		if rule.kind == slowRate {
-			bad = r.seenSlow(c, rule.threshold, s.took)
+			bad = s.took >= rule.threshold && r.slowCounts(c)
 		}
 		switch {
 		case bad:
@@ -232,8 +230,8 @@ func (b *Breaker) bookProbe(c *call, r *report, s sight) (late bool) {
 	}
 	set, h := cur.set, cur.stay.half
 	v := undecided
-	switch slow := r.seenSlow(c, set.slow, s.took); {
-	case slow || r.outcome == Failure:
+	switch {
+	case r.outcome == Failure, set.isSlow(s.took) && r.slowCounts(c):
 		v = h.fail(set.CloseAfter, set.CloseOf)
 	case r.outcome == Success:
 		v = h.pass(set.CloseAfter)

@@ -142,6 +142,15 @@ func (r *rule) bad() int64 {
 	return max((r.perMillion()*int64(r.window.Last)+millionths-1)/millionths, 1)
 }
 
+// kept is how many of the newest bad outcomes of a LastN window have to be
+// known: so many as open, or as may come before a rate counts.
+func (r *rule) kept() int64 {
+	if r.kind == failureCount {
+		return r.bad()
+	}
+	return max(r.bad(), r.minimum())
+}
+
 // minimum is minCalls with its default filled in.
 func (r *rule) minimum() int64 {
 	switch {

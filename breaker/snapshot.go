@@ -88,8 +88,8 @@ type Snapshot struct {
 	Cause error
 
 	// Calls and Failures are those in the window of the first failure rule.
-	// They are equal if it does not count successes, and in a LastN window that
-	// is forced closed Failures stops at the rule's limit. Half-open: probes
+	// They are equal if it does not count successes, and in a LastN window of a
+	// forced-closed breaker Failures stops at what would have opened. Half-open: probes
 	// reported, and failed ones among them.
 	Calls, Failures uint64
 

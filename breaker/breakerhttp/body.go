@@ -1,0 +1,72 @@
+package breakerhttp
+
+import (
+	"io"
+	"net/http"
+	"sync/atomic"
+
+	"github.com/mainstay-go/mainstay/breaker"
+)
+
+// A body is a response's Body that reports the call when it is over. It is made
+// before the call begins, for its permit, so that a guarded round trip costs
+// one allocation.
+//
+// Read and Close may run concurrently, as with the Bodies of net/http: Close is
+// how one goroutine gets another out of a Read that hangs. The permit settles
+// which of them reports.
+//
+// It has no WriteTo although a Body of somebody's RoundTripper may: every Read
+// has to be seen, and io.Copy does without.
+type body struct {
+	from   io.ReadCloser
+	permit breaker.Permit
+	left   atomic.Int64    // of Content-Length; if that is unknown, negative from the start
+	early  breaker.Outcome // of a Close before the end
+}
+
+// watch has the response's Body report the call.
+func (b *body) watch(resp *http.Response, early breaker.Outcome) {
+	b.from, b.early = resp.Body, early
+	b.left.Store(resp.ContentLength)
+	resp.Body = b
+}
+
+// Read reports the end of the body, or what kept it from getting there. Not
+// every reader looks for io.EOF once it has all of Content-Length, so that is
+// an end too.
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.from.Read(p)
+	left := b.left.Add(-int64(n))
+	switch {
+	case left == 0 || err == io.EOF:
+		b.permit.Record(breaker.Success, nil)
+	case err != nil:
+		b.permit.Done(err) // so that the caller's cancel is no failure
+	case n > 0:
+		b.permit.Progress()
+	}
+	return n, err
+}
+
+// Close reports first: a Read in another goroutine will fail because of it.
+func (b *body) Close() error {
+	b.permit.Record(b.early, nil)
+	return b.from.Close()
+}
+
+// bodiless reports whether a response has no body that could still go wrong, or
+// one that must not be touched: what one can also write to is a connection
+// (101 Switching Protocols, a CONNECT tunnel), whose length of life says
+// nothing, and behind a wrapper it would be an io.Writer no more.
+func bodiless(req *http.Request, resp *http.Response) bool {
+	if resp.Body == nil || resp.Body == http.NoBody || resp.ContentLength == 0 || req.Method == http.MethodHead {
+		return true
+	}
+	switch resp.StatusCode {
+	case http.StatusNoContent, http.StatusNotModified, http.StatusSwitchingProtocols:
+		return true
+	}
+	_, tunnel := resp.Body.(io.Writer)
+	return tunnel
+}

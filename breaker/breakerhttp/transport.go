@@ -1,0 +1,300 @@
+package breakerhttp
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/mainstay-go/mainstay/breaker"
+)
+
+// TransportConfig says what a [Transport] guards and how it judges. It is
+// passed by value and copied. The zero TransportConfig is valid: a breaker per
+// host with the zero [breaker.Config], in front of [http.DefaultTransport].
+type TransportConfig struct {
+	// Base makes the round trips. Nil: http.DefaultTransport.
+	Base http.RoundTripper
+
+	// Group says how the breakers are made, one per key, and when they are
+	// forgotten. Its Config.Clock also dates Retry-After. Its Config.Classify
+	// judges errors: see Classify.
+	Group breaker.GroupConfig[string]
+
+	// Key names the breaker of a request. It must be safe for concurrent use
+	// and must not change the request. Nil: URL.Host in lower case, with its
+	// port if it has one.
+	Key func(*http.Request) string
+
+	// Choose takes the place of Group and Key, which must be zero then: it
+	// returns the breaker of a request, or nil for none, and then the request
+	// goes to Base unguarded. It must be safe for concurrent use and must not
+	// change the request. Nil: Group and Key decide.
+	Choose func(*http.Request) *breaker.Breaker
+
+	// Classify judges what Base returned. It must be safe for concurrent use,
+	// and leave the response's Body alone: Success is only said of the header,
+	// the body may still fail (G43). It is free to fall back on
+	// [DefaultClassify]. Nil: responses are judged by DefaultClassify; errors
+	// by the Config.Classify of the breaker, which is breaker.DefaultClassify
+	// unless set. That one judges errors of reading a body in any case.
+	Classify func(*http.Request, *http.Response, error) breaker.Outcome
+
+	// MaxRetryAfter is the longest time that a Retry-After field can open the
+	// breaker for. Zero: 5m. Negative: the field is ignored.
+	MaxRetryAfter time.Duration
+
+	// TrustEarlyClose makes the Close of a Body before its end a success. By
+	// default it is Ignored, because nobody knows whether the rest would have
+	// come. Set it if bodies are read by decoders that stop before the end,
+	// such as a json.Decoder in front of a chunked body: else their calls never
+	// count as successes, and a half-open breaker never closes.
+	TrustEarlyClose bool
+}
+
+const defaultMaxRetryAfter = 5 * time.Minute
+
+// A Transport is an [http.RoundTripper] with a circuit breaker per host, or per
+// whatever [TransportConfig] says. Make one with [NewTransport]; it must not be
+// copied. All methods may be used concurrently. There is nothing to close.
+type Transport struct {
+	base          http.RoundTripper
+	group         *breaker.Group[string] // nil with choose
+	key           func(*http.Request) string
+	choose        func(*http.Request) *breaker.Breaker
+	classify      func(*http.Request, *http.Response, error) breaker.Outcome // may be nil
+	clock         breaker.Clock                                              // nil: system time
+	maxRetryAfter time.Duration
+	earlyClose    breaker.Outcome
+}
+
+// NewTransport makes a transport. The error joins all problems of cfg; each
+// names the field and the value. NewTransport starts nothing.
+func NewTransport(cfg TransportConfig) (*Transport, error) {
+	t := &Transport{
+		base: cfg.Base, key: cfg.Key, choose: cfg.Choose, classify: cfg.Classify,
+		clock: cfg.Group.Config.Clock, maxRetryAfter: cfg.MaxRetryAfter, earlyClose: breaker.Ignored,
+	}
+	if t.base == nil {
+		t.base = http.DefaultTransport
+	}
+	if t.key == nil {
+		t.key = hostKey
+	}
+	if t.maxRetryAfter == 0 {
+		t.maxRetryAfter = defaultMaxRetryAfter
+	}
+	if cfg.TrustEarlyClose {
+		t.earlyClose = breaker.Success
+	}
+	if cfg.Choose != nil {
+		if err := chosenAlone(cfg); err != nil {
+			return nil, err
+		}
+		return t, nil
+	}
+	group, err := breaker.NewGroup(cfg.Group)
+	if err != nil {
+		return nil, inGroup(err)
+	}
+	t.group = group
+	return t, nil
+}
+
+// MustNewTransport is NewTransport for package-level variables. It panics with
+// NewTransport's error.
+func MustNewTransport(cfg TransportConfig) *Transport {
+	t, err := NewTransport(cfg)
+	if err != nil {
+		panic(err)
+	}
+	return t
+}
+
+// chosenAlone is the error for settings that Choose would leave unused.
+func chosenAlone(cfg TransportConfig) error {
+	var errs []error
+	if cfg.Key != nil {
+		errs = append(errs, errors.New("breakerhttp: Key is set, want nil with Choose"))
+	}
+	if !reflect.ValueOf(cfg.Group).IsZero() {
+		errs = append(errs, fmt.Errorf("breakerhttp: Group is {Config: %+v, Max: %d, IdleFor: %v, ...}, want zero with Choose",
+			cfg.Group.Config, cfg.Group.Max, cfg.Group.IdleFor))
+	}
+	return errors.Join(errs...)
+}
+
+// inGroup says of each problem where it is.
+func inGroup(err error) error {
+	var all interface{ Unwrap() []error }
+	if !errors.As(err, &all) {
+		return fmt.Errorf("breakerhttp: Group.Config: %w", err)
+	}
+	var errs []error
+	for _, e := range all.Unwrap() {
+		errs = append(errs, fmt.Errorf("breakerhttp: Group.Config: %w", e))
+	}
+	return errors.Join(errs...)
+}
+
+func hostKey(req *http.Request) string { return strings.ToLower(req.URL.Host) }
+
+// Group is the group of the transport's breakers, to look at, reset or
+// reconfigure them. It is nil with Choose.
+func (t *Transport) Group() *breaker.Group[string] { return t.group }
+
+// CloseIdleConnections is forwarded to Base, for [http.Client].
+func (t *Transport) CloseIdleConnections() {
+	if c, ok := t.base.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
+// RoundTrip sends the request through Base unless the breaker rejects it: then
+// nothing is sent, the request's Body is closed, and the error is a
+// *[breaker.RejectedError], or the cause of the request's context if that was
+// done already. The request is not changed. What Base returns is returned as it
+// is, but for the Body of a response whose end has yet to be seen.
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req == nil {
+		return nil, errNilRequest
+	}
+	sent := false
+	defer func() {
+		// A RoundTripper closes the Body whatever happens. From the moment Base
+		// is called that is for Base to do.
+		if !sent && req.Body != nil {
+			req.Body.Close()
+		}
+	}()
+	switch {
+	case t == nil || t.base == nil:
+		return nil, errZeroTransport
+	case req.URL == nil:
+		return nil, errNilURL
+	}
+	b := t.breaker(req)
+	if b == nil {
+		sent = true
+		return t.base.RoundTrip(req)
+	}
+	call := new(body)
+	var err error
+	if call.permit, err = b.Allow(req.Context()); err != nil {
+		return nil, err
+	}
+	sent = true
+	return t.guarded(req, call)
+}
+
+func (t *Transport) breaker(req *http.Request) *breaker.Breaker {
+	if t.choose != nil {
+		return t.choose(req)
+	}
+	return t.group.Get(t.key(req))
+}
+
+// guarded makes an admitted round trip. If it does not return, because Base or
+// Classify panics or exits the goroutine, it is reported all the same, and a
+// response that nobody will get is closed. There is no recover: a panic goes on
+// with its stack.
+func (t *Transport) guarded(req *http.Request, call *body) (resp *http.Response, err error) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		call.permit.Record(breaker.Failure, errAborted)
+		if resp != nil && resp.Body != nil {
+			resp.Body.Close()
+		}
+	}()
+	resp, err = t.base.RoundTrip(req)
+	if resp == nil && err == nil {
+		err = fmt.Errorf("breakerhttp: %T returned neither a response nor an error", t.base)
+	}
+	if err != nil {
+		t.failed(req, resp, err, call)
+	} else {
+		t.answered(req, resp, call)
+	}
+	returned = true
+	return resp, err
+}
+
+// failed reports a round trip that returned an error.
+func (t *Transport) failed(req *http.Request, resp *http.Response, err error, call *body) {
+	if t.classify == nil {
+		call.permit.Done(err)
+		return
+	}
+	call.permit.Record(t.classify(req, resp, err), err)
+}
+
+// answered reports a round trip that returned a response, or leaves that to its
+// Body.
+func (t *Transport) answered(req *http.Request, resp *http.Response, call *body) {
+	classify := t.classify
+	if classify == nil {
+		classify = DefaultClassify
+	}
+	switch o := classify(req, resp, nil); o {
+	case breaker.Success:
+		if bodiless(req, resp) {
+			call.permit.Record(o, nil)
+		} else {
+			call.watch(resp, t.earlyClose)
+		}
+	case breaker.Ignored:
+		call.permit.Record(o, &StatusError{Code: resp.StatusCode})
+	default: // unknown outcomes are failures
+		cause := &StatusError{Code: resp.StatusCode}
+		if d := t.retryAfter(resp); d > 0 {
+			call.permit.Trip(d, cause)
+		} else {
+			call.permit.Record(breaker.Failure, cause)
+		}
+	}
+}
+
+// DefaultClassify is the classifier of a TransportConfig without one, for own
+// classifiers to fall back on. A status of 500 and above or 429 is a Failure,
+// any other is Success. Errors are judged by [breaker.DefaultClassify], with the
+// request's context.
+func DefaultClassify(req *http.Request, resp *http.Response, err error) breaker.Outcome {
+	switch {
+	case err != nil:
+		return breaker.DefaultClassify(req.Context(), err)
+	case resp == nil || failure(resp.StatusCode) || resp.StatusCode == http.StatusTooManyRequests:
+		return breaker.Failure
+	}
+	return breaker.Success
+}
+
+// failure reports whether a status blames the server.
+func failure(status int) bool { return status >= http.StatusInternalServerError }
+
+// A StatusError is the Cause of an opening that a status brought about.
+type StatusError struct {
+	Code int
+}
+
+// Error names the status.
+func (e *StatusError) Error() string {
+	return strings.TrimSpace(fmt.Sprintf("breakerhttp: status %d %s", e.Code, http.StatusText(e.Code)))
+}
+
+// The Cause of openings that no error explains.
+var (
+	errAborted = errors.New("breakerhttp: the round trip panicked or exited its goroutine")
+	errServing = errors.New("breakerhttp: the handler panicked or exited its goroutine")
+)
+
+// Misuse: told to the caller, counted nowhere.
+var (
+	errNilRequest    = errors.New("breakerhttp: nil *http.Request")
+	errNilURL        = errors.New("breakerhttp: nil Request.URL")
+	errZeroTransport = errors.New("breakerhttp: zero Transport, use NewTransport")
+)
