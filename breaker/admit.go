@@ -4,11 +4,11 @@ import "context"
 
 // A call is one admitted call: what was true when it began.
 type call struct {
-	e       *epoch // that admitted it
+	e       *epoch          // that admitted it
 	ctx     context.Context //nolint:containedctx // a call is an argument spread over two functions
-	start   int64  // timed settings only
-	ticket  ticket // half-open only
-	hurried bool   // began with less than MinBudget
+	start   int64           // timed settings only
+	ticket  ticket          // half-open only
+	hurried bool            // began with less than MinBudget
 }
 
 // admit decides about a call of a breaker that is not plainly closed. It fills

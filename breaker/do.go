@@ -99,7 +99,9 @@ func do[T any](ctx context.Context, b *Breaker, fn func(context.Context) (T, err
 // whose classifier did not, is still there to be reported. There is no recover:
 // a panic goes on with its stack, and this notices runtime.Goexit too.
 func (c *call) unwind() {
-	if c.e != nil {
-		c.report(report{outcome: Failure, aborted: true})
+	if c.e != nil { // small enough to be inlined where it is deferred
+		c.abort()
 	}
 }
+
+func (c *call) abort() { c.report(report{outcome: Failure, aborted: true}) }

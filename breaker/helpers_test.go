@@ -71,6 +71,31 @@ func refused(tb testing.TB, b *breaker.Breaker) *breaker.RejectedError {
 	return rejection
 }
 
+// forms are the ways to make a call: what returns an error of fn's or of its
+// own.
+var forms = map[string]func(context.Context, *breaker.Breaker, func(context.Context) error) error{
+	"Do": func(ctx context.Context, b *breaker.Breaker, fn func(context.Context) error) error {
+		_, err := breaker.Do(ctx, b, func(ctx context.Context) (int, error) { return 1, fn(ctx) })
+		return err
+	},
+	"DoResult": func(ctx context.Context, b *breaker.Breaker, fn func(context.Context) error) error {
+		_, err := breaker.DoResult(ctx, b, func(ctx context.Context) (int, error) { return 1, fn(ctx) },
+			func(_ int, err error) breaker.Outcome { return breaker.DefaultClassify(ctx, err) })
+		return err
+	},
+	"Run": func(ctx context.Context, b *breaker.Breaker, fn func(context.Context) error) error {
+		return b.Run(ctx, fn)
+	},
+	"Allow": func(ctx context.Context, b *breaker.Breaker, fn func(context.Context) error) (err error) {
+		p, err := b.Allow(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { p.Done(err) }()
+		return fn(ctx)
+	},
+}
+
 // issued is a permit, which must be had.
 func issued(tb testing.TB, b *breaker.Breaker) *breaker.Permit {
 	tb.Helper()

@@ -25,10 +25,9 @@ type Permit struct {
 func (b *Breaker) Allow(ctx context.Context) (Permit, error) {
 	if ctx != nil && b != nil {
 		if e := b.cur.Load(); e != nil && e.pass == freely {
-			if done := ctx.Done(); done != nil && isClosed(done) {
-				return Permit{}, context.Cause(ctx)
+			if done := ctx.Done(); done == nil || !isClosed(done) {
+				return Permit{call: call{e: e, ctx: ctx}}, nil
 			}
-			return Permit{call: call{e: e, ctx: ctx}}, nil
 		}
 	}
 	return b.allow(ctx)
@@ -51,12 +50,12 @@ func (b *Breaker) allow(ctx context.Context) (Permit, error) {
 // Done reports that the call returned err, which is classified as in Run. A
 // classifier that panics has not judged: the call counts as a failure.
 func (p *Permit) Done(err error) {
-	if !p.take() {
-		return
+	if p.take() && (err != nil || p.call.e.pulse.Load() != 0) {
+		p.finish(err)
 	}
-	if err == nil && p.call.e.pulse.Load() == 0 {
-		return
-	}
+}
+
+func (p *Permit) finish(err error) {
 	c := p.call // unwind must not write what other methods read
 	defer c.unwind()
 	c.finish(err)

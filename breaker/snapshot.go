@@ -137,7 +137,7 @@ func (b *Breaker) Snapshot() Snapshot {
 	s := b.picture(e, now)
 	if e.state == Open {
 		if e.span.over(now) {
-			s.State, s.Since, s.Reason = HalfOpen, e.at.Add(e.span.length), ReasonOpenTimeOver
+			s.State, s.Since = HalfOpen, e.at.Add(e.span.length)
 		} else {
 			s.RetryAfter = e.span.left(now)
 		}
