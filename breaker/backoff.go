@@ -16,13 +16,8 @@ type backoff struct {
 	lastOpen time.Duration // length of the last open stay
 }
 
-// next is the length of a regular opening at now. closed tells whether the
-// breaker was closed (or recovering) since closedAt until now; if that was for
-// long enough, the backoff starts over.
-func (b *backoff) next(set *settings, seed uint64, closed bool, now int64) time.Duration {
-	if closed && b.rested(set, now) {
-		b.level = 0
-	}
+// next is the length of one more regular opening in a row.
+func (b *backoff) next(set *settings, seed uint64) time.Duration {
 	if b.level < math.MaxInt {
 		b.level++
 	}
@@ -43,8 +38,8 @@ func (b *backoff) length(set *settings, seed uint64) time.Duration {
 	return max(scale(d, 1+set.Jitter*(2*u-1)), 1)
 }
 
-// rested reports whether a breaker that has been closed since closedAt owes
-// nothing to its past openings.
+// rested reports whether a breaker that has been closed since closedAt, until
+// now, has been so for long enough that the backoff starts over.
 func (b *backoff) rested(set *settings, now int64) bool {
 	if b.level == 0 || set.StableAfter < 0 {
 		return true

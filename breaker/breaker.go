@@ -77,8 +77,8 @@ func (b *Breaker) control(f func(ctx context.Context, cur *epoch, m moment)) {
 // forced state Trip acts on the automatic state. cause may be nil.
 func (b *Breaker) Trip(d time.Duration, cause error) {
 	b.control(func(ctx context.Context, cur *epoch, m moment) {
-		if cur.parked == nil {
-			b.advance(ctx, m) // an open time that is over is half-open
+		if cur.parked == nil && cur.state != HalfOpen {
+			b.advance(ctx, m) // an open time that is over is half-open; leases end with a call only
 			cur = b.cur.Load()
 		}
 		automatic := cur
@@ -91,6 +91,9 @@ func (b *Breaker) Trip(d time.Duration, cause error) {
 		case cur.parked != nil:
 			under := *cur
 			under.parked = next
+			if cur.state == ForcedClosed { // refuses nobody: this tells the last opening
+				under.refusal = next.refusal
+			}
 			b.cur.Store(&under)
 			cur.retire(&under)
 		default:

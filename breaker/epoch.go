@@ -218,9 +218,11 @@ func (e *epoch) refuseAgain() *epoch {
 func (b *Breaker) opening(from State, reason Reason, cause error, length time.Duration, m moment) *epoch {
 	e := b.begin(Open, reason, m)
 	p := b.memory()
+	if (from == Closed || from == Recovering) && p.backoff.rested(e.set, m.now) {
+		p.backoff.level = 0
+	}
 	if length == 0 {
-		closed := from == Closed || from == Recovering
-		length = p.backoff.next(e.set, nameSeed(b.name), closed, m.now)
+		length = p.backoff.next(e.set, nameSeed(b.name))
 	}
 	p.backoff.lastOpen = length
 	p.trips.Add(1)

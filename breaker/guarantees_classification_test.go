@@ -322,8 +322,11 @@ func TestG14_givenUp(t *testing.T) {
 // G14: a slow probe is a failed one, cancelled or not.
 func TestG14_slowProbe(t *testing.T) {
 	probes := map[string]func(context.Context, context.CancelFunc) error{
-		"succeeds":  func(context.Context, context.CancelFunc) error { time.Sleep(time.Second); return nil },
-		"cancelled": func(ctx context.Context, cancel context.CancelFunc) error { time.AfterFunc(time.Second, cancel); return hang(ctx) },
+		"succeeds": func(context.Context, context.CancelFunc) error { time.Sleep(time.Second); return nil },
+		"cancelled": func(ctx context.Context, cancel context.CancelFunc) error {
+			time.AfterFunc(time.Second, cancel)
+			return hang(ctx)
+		},
 	}
 	inBubbles(t, probes, func(t *testing.T, probe func(context.Context, context.CancelFunc) error) {
 		b := halfOpened(t, breaker.Config{Trip: breaker.SlowRate(time.Second, 1, 9, breaker.LastN(9)), CloseAfter: 1})

@@ -50,19 +50,20 @@ func (h *history) above(v int64) int64 {
 	return lo
 }
 
-// fit makes the history at p one of the given size, keeping the newest values.
+// fit makes the history at p hold at least size values. It never shrinks: the
+// limit may be raised again before what was counted has left the window.
 func fit(p *atomic.Pointer[history], size int64) {
 	old := p.Load()
 	if old == nil {
 		p.Store(newHistory(size))
 		return
 	}
-	if old.size() == size {
+	if old.size() >= size {
 		return
 	}
 	h := newHistory(size)
 	n := old.added.Load()
-	for k := min(old.held(), size); k >= 1; k-- {
+	for k := old.held(); k >= 1; k-- {
 		h.at[(n-k)%size].Store(old.newest(k))
 	}
 	h.added.Store(n)

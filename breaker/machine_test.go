@@ -83,7 +83,7 @@ func TestJitter(t *testing.T) {
 		set := newTestSettings(t, Config{OpenFor: 1000, Jitter: 0.5, JitterSeed: seed})
 		var b backoff
 		for range 10_000 {
-			d := b.next(set, nameSeed(name), true, 0)
+			d := b.next(set, nameSeed(name))
 			require.GreaterOrEqual(t, d, time.Duration(500))
 			require.LessOrEqual(t, d, time.Duration(1500))
 			sum += d
@@ -104,24 +104,24 @@ func TestJitter(t *testing.T) {
 	set := newTestSettings(t, Config{OpenFor: 1, Jitter: 0.5, JitterSeed: 1})
 	var b backoff
 	for range 100 {
-		assert.Positive(t, b.next(set, 0, true, 0), "jitter leaves no open time of 0")
+		assert.Positive(t, b.next(set, 0), "jitter leaves no open time of 0")
 	}
 	set = newTestSettings(t, Config{OpenFor: math.MaxInt64, Jitter: 0.5, JitterSeed: 1})
 	for range 100 {
-		assert.Positive(t, b.next(set, 0, true, 0), "nor does it overflow")
+		assert.Positive(t, b.next(set, 0), "nor does it overflow")
 	}
 }
 
-// G21, G2: openings are in a row unless closed for as long as StableAfter.
+// G21, G2: the backoff starts over after exactly StableAfter.
 func TestBackoffRow(t *testing.T) {
 	set := newTestSettings(t, Config{OpenFor: 10, Backoff: 2, MaxOpenFor: -1, StableAfter: 100})
 	var b backoff
-	assert.Equal(t, time.Duration(10), b.next(set, 0, true, 0))
-	assert.Equal(t, time.Duration(20), b.next(set, 0, false, 10), "half-open in between")
+	assert.True(t, b.rested(set, 0), "never opened")
+	assert.Equal(t, time.Duration(10), b.next(set, 0))
+	assert.Equal(t, time.Duration(20), b.next(set, 0))
 	b.closedAt = 1000
-	assert.Equal(t, time.Duration(40), b.next(set, 0, true, 1099), "closed a nanosecond too short")
-	b.closedAt = 2000
-	assert.Equal(t, time.Duration(10), b.next(set, 0, true, 2100), "closed for exactly StableAfter")
+	assert.False(t, b.rested(set, 1099), "closed a nanosecond too short")
+	assert.True(t, b.rested(set, 1100), "closed for exactly StableAfter")
 
 	set.StableAfter = 0
 	b = backoff{level: 3, closedAt: 0, lastOpen: 70}
@@ -130,8 +130,7 @@ func TestBackoffRow(t *testing.T) {
 	set.StableAfter = -1
 	assert.True(t, b.rested(set, 0), "any close does")
 	b = backoff{level: math.MaxInt}
-	set.StableAfter = 1000
-	b.next(set, 0, true, 0)
+	b.next(set, 0)
 	assert.Equal(t, math.MaxInt, b.level, "the level saturates")
 }
 
@@ -406,26 +405,32 @@ func TestLogWindowBackward(t *testing.T) {
 	assert.Equal(t, int64(1), bad, "G2: exactly W old has left")
 }
 
-// G29: a history keeps the newest values that fit when its size changes.
+// G29: whatever the limit becomes, and becomes again, nothing counted is lost.
 func TestHistoryFit(t *testing.T) {
 	r := rule{kind: failureCount, limit: 5, window: LastN(10)}
 	c := newCounter(&r)
-	for range 4 {
+	for range 3 {
 		c.bad(0, &r)
 	}
 	r.limit = 2
 	c.fit(&r)
-	assert.True(t, c.bad(0, &r), "a limit that is exceeded takes effect at the next bad outcome")
+	_, bad := c.counts(0, &r)
+	assert.Equal(t, int64(3), bad, "lowered")
+	r.limit = 5
+	c.fit(&r)
+	assert.False(t, c.bad(0, &r), "4 of 5")
 	r.limit = 7
 	c.fit(&r)
-	for i := range 10 {
+	assert.False(t, c.bad(0, &r), "5 of 7")
+	_, bad = c.counts(0, &r)
+	assert.Equal(t, int64(5), bad, "raised")
+	r.limit = 3
+	c.fit(&r)
+	assert.True(t, c.bad(0, &r), "a limit that is exceeded takes effect at the next bad outcome")
+	for range 10 {
 		c.good(0)
-		if i == 4 {
-			_, bad := c.counts(0, &r)
-			assert.Equal(t, int64(2), bad, "the newest two are kept, and still in the window")
-		}
 	}
-	_, bad := c.counts(0, &r)
+	_, bad = c.counts(0, &r)
 	assert.Zero(t, bad)
 }
 

@@ -256,10 +256,10 @@ func (r *report) cause(s sight, set *settings) error {
 		return r.err
 	case r.aborted:
 		return errAborted
-	case r.outcome == Success:
-		return slowError(s.took, set.slow)
 	case r.trip:
 		return nil
+	case r.outcome != Failure:
+		return slowError(s.took, set.slow)
 	}
 	return errJudged
 }
