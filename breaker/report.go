@@ -31,21 +31,18 @@ func (c *call) brief(o Outcome) bool {
 	if e.pass == closely || e.b.cur.Load() != e || e.set.Hooks.Done != nil || c.hurried {
 		return false
 	}
-	s := c.sight(e)
+	var s sight
+	if e.streak == nil || e.set.timed || e.span != (span{}) { // else nobody asks for the time
+		s = c.sight(e)
+	}
 	switch {
 	case e.set.isSlow(s.took) || e.muted(s.now):
 		return false
 	case o == Success:
-		for i, k := range e.counters {
-			if s.took != unknown || e.set.rules[i].kind != slowRate {
-				k.good(s.now)
-			}
+		for _, k := range e.counters {
+			k.good(s.now)
 		}
-	case o == Failure && e.streak != nil:
-		if !e.streak.below(e.set.rules[0].bad()) {
-			return false
-		}
-	default:
+	case o != Failure || e.streak == nil || !e.streak.below(int64(e.set.rules[0].limit)):
 		return false
 	}
 	c.e = nil
