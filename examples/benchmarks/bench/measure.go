@@ -1,0 +1,233 @@
+package bench
+
+import (
+	"fmt"
+	"io"
+	"regexp"
+	"runtime"
+	"time"
+)
+
+// Options say how long to measure, and what.
+type Options struct {
+	Rounds    int
+	BenchTime time.Duration  // of one case in one round
+	Match     *regexp.Regexp // of "group/row"; nil: everything
+	Progress  io.Writer
+}
+
+// Result is a measured subject. Rows and cases that were not measured are left
+// out.
+type Result struct {
+	Subject Subject
+	Groups  []GroupResult
+	Memory  []MemoryResult
+}
+
+// GroupResult is a measured group.
+type GroupResult struct {
+	Name string
+	Rows []RowResult
+}
+
+// RowResult is a measured row: ours first, then Row.Others in their order.
+type RowResult struct {
+	Row   Row
+	Cases []Samples
+}
+
+// Samples of one case, one per round. The rounds of a row's cases belong
+// together: they ran one right after the other.
+type Samples struct {
+	Nanos  []float64 // per operation
+	Allocs []float64
+	Bytes  []float64
+}
+
+// MemoryResult is a measured memory row: ours first.
+type MemoryResult struct {
+	Memory Memory
+	Bytes  []float64 // per one
+}
+
+// Measure runs a subject, group by group. Rounds are the outer loop, so that
+// each row sees the quiet and the noisy times of its group; within a round the
+// cases of a row take turns in beginning.
+func Measure(s Subject, o Options) (Result, error) {
+	res := Result{Subject: s}
+	for _, g := range s.Groups {
+		gr := GroupResult{Name: g.Name}
+		for _, row := range g.Rows {
+			if o.matches(g.Name, row.Name) {
+				gr.Rows = append(gr.Rows, RowResult{Row: row, Cases: make([]Samples, 1+len(row.Others))})
+			}
+		}
+		if gr.Rows == nil {
+			continue
+		}
+		fmt.Fprintf(o.Progress, "%s: %s\n", s.Name, g.Name)
+		if err := gr.measure(o); err != nil {
+			return res, err
+		}
+		if g.After != nil {
+			g.After()
+		}
+		res.Groups = append(res.Groups, gr)
+	}
+	for _, m := range s.Memory {
+		if o.matches("Memory", m.Name) {
+			fmt.Fprintf(o.Progress, "%s: memory, %s\n", s.Name, m.Name)
+			res.Memory = append(res.Memory, m.measure())
+		}
+	}
+	return res, nil
+}
+
+func (gr GroupResult) measure(o Options) error {
+	sizes := make(map[string]int)
+	for round := range o.Rounds {
+		for _, rr := range gr.Rows {
+			for i := range rr.Cases {
+				turn := (i + round) % len(rr.Cases)
+				c := rr.Row.at(turn)
+				id := fmt.Sprintf("%s/%s/%s", gr.Name, rr.Row.Name, c.Name)
+				if err := rr.Cases[turn].measure(c, id, sizes, o.BenchTime); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (o Options) matches(group, row string) bool {
+	return o.Match == nil || o.Match.MatchString(group+"/"+row)
+}
+
+// at is ours for 0, else one of the others.
+func (r Row) at(i int) Case {
+	if i == 0 {
+		return r.Ours
+	}
+	return r.Others[i-1].Case
+}
+
+// measure takes one sample. How many operations it consists of is kept in sizes
+// for the next round, which corrects it: a machine that stood still for a moment
+// makes few operations look like enough.
+func (s *Samples) measure(c Case, id string, sizes map[string]int, d time.Duration) error {
+	run := c.New()
+	if run.Close != nil {
+		defer run.Close()
+	}
+	runtime.GC()
+	n, done := sizes[id], 0
+	if n == 0 {
+		n = 1
+	} else {
+		done = min(n, max(n/20, 1000)) // warms up
+		if err := run.repeat(done); err != nil {
+			return fmt.Errorf("%s: %w", id, err)
+		}
+	}
+
+	var took time.Duration
+	var before, after runtime.MemStats
+	for {
+		runtime.ReadMemStats(&before)
+		begin := time.Now()
+		err := run.repeat(n)
+		took = time.Since(begin)
+		runtime.ReadMemStats(&after)
+		if err != nil {
+			return fmt.Errorf("%s: %w", id, err)
+		}
+		done += n
+		if enough(n, took, d) {
+			break
+		}
+		n = more(n, took, d)
+	}
+	sizes[id] = n
+	if run.Check != nil {
+		if err := run.Check(done); err != nil {
+			return fmt.Errorf("%s: %w", id, err)
+		}
+	}
+	s.Nanos = append(s.Nanos, float64(took.Nanoseconds())/float64(n))
+	// As package testing does, so that a stray allocation of the runtime is
+	// not one of the operation.
+	s.Allocs = append(s.Allocs, float64((after.Mallocs-before.Mallocs)/uint64(n)))
+	s.Bytes = append(s.Bytes, float64((after.TotalAlloc-before.TotalAlloc)/uint64(n)))
+	return nil
+}
+
+const mostOperations = 1_000_000_000
+
+// enough reports whether n operations that took so long are a sample.
+func enough(n int, took, d time.Duration) bool { return took >= d/2 || n >= mostOperations }
+
+// more is how many operations should take d if n took less, approached in steps.
+func more(n int, took, d time.Duration) int {
+	aim := float64(n) * float64(d) / float64(max(took, 1))
+	return int(min(mostOperations, max(float64(n)+1, min(aim, 16*float64(n)))))
+}
+
+// Try sets a case up, does its loop with each of the given sizes, and checks. It
+// measures nothing: it tells whether the case does what it says.
+func Try(c Case, sizes ...int) error {
+	run := c.New()
+	if run.Close != nil {
+		defer run.Close()
+	}
+	all := 0
+	for _, n := range sizes {
+		if err := run.repeat(n); err != nil {
+			return err
+		}
+		all += n
+	}
+	if run.Check == nil {
+		return nil
+	}
+	return run.Check(all)
+}
+
+// repeat is Loop with its results checked.
+func (r Run) repeat(n int) error {
+	passed, failed := r.Loop(n)
+	wantPassed, wantFailed := n, 0
+	if r.Want != nil {
+		wantPassed, wantFailed = r.Want(n)
+	}
+	if passed != wantPassed || failed != wantFailed {
+		return fmt.Errorf("of %d operations %d passed and %d failed, not %d and %d", n, passed, failed, wantPassed, wantFailed)
+	}
+	return nil
+}
+
+func (m Memory) measure() MemoryResult {
+	res := MemoryResult{Memory: m}
+	for _, c := range append([]MemoryCase{m.Ours}, m.Others...) {
+		res.Bytes = append(res.Bytes, float64(heapOf(c.Prepare(m.N)))/float64(m.N))
+	}
+	return res
+}
+
+// heapOf is how much the heap in use grows by what build returns.
+func heapOf(build func() any) int64 {
+	before := heapInUse()
+	kept := build()
+	grown := heapInUse() - before
+	runtime.KeepAlive(kept)
+	runtime.KeepAlive(build)
+	return grown
+}
+
+func heapInUse() int64 {
+	var m runtime.MemStats
+	runtime.GC() // twice: the first may only finish what pools and finalizers hold
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
