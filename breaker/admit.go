@@ -62,10 +62,7 @@ func (b *Breaker) admitLocked(ctx context.Context, c *call, m moment) error {
 	if admitted {
 		c.e, c.ctx = e, ctx
 	}
-	pending := b.pending()
-	b.mu.Unlock()
-
-	if pending {
+	if b.unlock() {
 		b.deliverFor(c, admitted)
 	}
 	if !admitted {

@@ -48,8 +48,7 @@ func MustNew(name string, cfg Config) *Breaker {
 
 func (b *Breaker) init(name string, set *settings, t *timeline) {
 	b.name, b.time, b.initial = name, t, set.Initial
-	e := &epoch{b: b, set: set, stay: new(stay), at: t.base, state: Closed}
-	e.counting(nil, nil)
+	e := (&epoch{view: view{b: b, set: set, stay: new(stay), at: t.base, state: Closed}}).counting(nil, nil)
 	if set.Initial != Closed {
 		e = b.forced(set.Initial, nil, e, moment{date: t.base})
 		e.reason = ReasonNone
@@ -68,7 +67,9 @@ func (b *Breaker) control(f func(ctx context.Context, cur *epoch, m moment)) {
 	m := b.time.moment()
 	b.mu.Lock()
 	f(context.Background(), b.cur.Load(), m)
-	b.unlock()
+	if b.unlock() {
+		b.deliver()
+	}
 }
 
 // Trip opens the breaker for exactly d, without jitter or backoff. Zero: for a
@@ -89,13 +90,12 @@ func (b *Breaker) Trip(d time.Duration, cause error) {
 		switch {
 		case next == automatic:
 		case cur.parked != nil:
-			under := *cur
+			under := cur.again()
 			under.parked = next
 			if cur.state == ForcedClosed { // refuses nobody: this tells the last opening
 				under.refusal = next.refusal
 			}
-			b.cur.Store(&under)
-			cur.retire(&under)
+			b.replace(under)
 		default:
 			b.enter(ctx, next, m)
 		}
@@ -116,7 +116,7 @@ func (b *Breaker) tripped(e *epoch, d time.Duration, cause error, m moment) *epo
 	}
 	// The same stay with a later end, so that rejections of before tell the
 	// time left as it is now.
-	next := *e
+	next := e.again()
 	next.span.length = forever
 	if d >= 0 {
 		next.span.length = saturated(max(elapsed(e.span.began, m.now), 0), d)
@@ -130,8 +130,7 @@ func (b *Breaker) tripped(e *epoch, d time.Duration, cause error, m moment) *epo
 func (b *Breaker) ForceOpen(cause error) {
 	b.control(func(ctx context.Context, cur *epoch, m moment) {
 		if cur.state == ForcedOpen { // the stay goes on, with another cause
-			next := *cur
-			b.cur.Store(next.refuse(ReasonForced, cause))
+			b.replace(cur.again().refuse(ReasonForced, cause))
 			return
 		}
 		b.enter(ctx, b.forced(ForcedOpen, cause, b.park(cur, m), m), m)
@@ -164,12 +163,12 @@ func (b *Breaker) park(cur *epoch, m moment) *epoch {
 }
 
 func (b *Breaker) forced(state State, cause error, parked *epoch, m moment) *epoch {
-	e := &epoch{
+	e := &epoch{view: view{
 		b: b, set: parked.set, stay: new(stay), parked: parked, refusal: parked.refusal,
-		at: m.date, state: state, reason: ReasonForced, pulse: &parked.set.beating,
-	}
+		at: m.date, state: state, reason: ReasonForced,
+	}}
 	if state == ForcedOpen {
-		return e.refuse(ReasonForced, cause)
+		return e.admitting().refuse(ReasonForced, cause)
 	}
 	return e.counting(nil, nil)
 }
@@ -182,12 +181,12 @@ func (b *Breaker) Auto() {
 		if cur.parked == nil {
 			return
 		}
-		next := *cur.parked
+		next := cur.parked.again()
 		next.reason = ReasonAuto
 		if next.state == HalfOpen {
 			next.at = m.date
 		}
-		b.enter(ctx, &next, m)
+		b.enter(ctx, next, m)
 	})
 }
 
@@ -226,5 +225,5 @@ func (b *Breaker) Reconfigure(cfg Config) error {
 func (b *Breaker) adopt(set *settings) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.cur.Store(b.cur.Load().with(set))
+	b.replace(b.cur.Load().with(set))
 }

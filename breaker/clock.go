@@ -74,15 +74,16 @@ type span struct {
 	length time.Duration // negative: without end
 }
 
-// over reports whether now is at or after the end of the span.
+// over reports whether now is at or after the end of the span. One without
+// length is over even for a clock that went backward.
 func (s span) over(now int64) bool {
-	return s.length >= 0 && elapsed(s.began, now) >= int64(s.length)
+	return s.length == 0 || s.length > 0 && elapsed(s.began, now) >= int64(s.length)
 }
 
 // ahead reports whether now lies before the span's own begin, which only a
 // clock that went backward can bring about. Such a span starts over from now,
 // so that the time left never exceeds its length (G34).
-func (s span) ahead(now int64) bool { return now < s.began }
+func (s span) ahead(now int64) bool { return s.length != 0 && now < s.began }
 
 // left is the time until the end, at most the length; 0 without end.
 func (s span) left(now int64) time.Duration {

@@ -1,30 +1,23 @@
 package breaker
 
-import (
-	"math"
-	"sync/atomic"
-)
+import "sync/atomic"
 
 // A counter is the memory of one rule over one closed stay. Its methods take
 // the time as an argument and the rule with its limits too, so that
 // Reconfigure can change these without touching the counts.
 //
-// good is safe at any time from any goroutine. bad, fit and retire need the
-// breaker's lock; counts reads atomics one by one and may be a few concurrent
+// good is safe at any time from any goroutine. bad and fit need the breaker's
+// lock; counts reads atomics one by one and may be a few concurrent
 // outcomes off.
 type counter interface {
 	good(now int64)                               // an outcome that is not bad
 	bad(now int64, r *rule) (trip bool)           // one that is; reports whether the rule's limit is reached
 	counts(now int64, r *rule) (calls, bad int64) // bad <= calls; equal if successes are not counted
 	fit(r *rule)                                  // makes room for the rule's new limit
-	retire()                                      // the stay is over
-	// pulse is 0 while a success changes nothing here, and stays negative once
-	// retired; nil if every success has to be told.
+	// pulse is a word that is 0 while a good outcome changes nothing; nil if
+	// every one has to be told.
 	pulse() *atomic.Int64
 }
-
-// retired in a pulse. Additions by late outcomes leave it negative.
-const retired = math.MinInt64 / 2
 
 func newCounter(r *rule) counter {
 	switch {
@@ -52,7 +45,7 @@ func (s *streak) good(int64) {
 		n := s.n.Load()
 		// A failure that slips in between makes the swap fail. Giving up then
 		// would leave a count that no order of the outcomes explains.
-		if n <= 0 || s.n.CompareAndSwap(n, 0) {
+		if n == 0 || s.n.CompareAndSwap(n, 0) {
 			return
 		}
 	}
@@ -65,7 +58,7 @@ func (s *streak) bad(_ int64, r *rule) bool { return s.n.Add(1) >= r.bad() }
 func (s *streak) below(limit int64) bool {
 	for {
 		n := s.n.Load()
-		if n < 0 || n+1 >= limit {
+		if n+1 >= limit {
 			return false
 		}
 		if s.n.CompareAndSwap(n, n+1) {
@@ -75,10 +68,9 @@ func (s *streak) below(limit int64) bool {
 }
 
 func (s *streak) counts(int64, *rule) (calls, bad int64) {
-	n := max(s.n.Load(), 0)
+	n := s.n.Load()
 	return n, n
 }
 
 func (s *streak) fit(*rule)            {}
-func (s *streak) retire()              { s.n.Store(retired) }
 func (s *streak) pulse() *atomic.Int64 { return &s.n }

@@ -32,7 +32,7 @@ type countWindow struct {
 
 func (w *countWindow) good(int64) {
 	l := w.last.Load()
-	if l <= 0 { // clean, or retired
+	if l == 0 {
 		return
 	}
 	if t := w.seq.Add(1); t-(l-1) >= w.size {
@@ -65,5 +65,4 @@ func (w *countWindow) counts(int64, *rule) (calls, bad int64) {
 }
 
 func (w *countWindow) fit(r *rule)          { fit(&w.hist, r.kept()) }
-func (w *countWindow) retire()              { w.last.Store(retired) }
 func (w *countWindow) pulse() *atomic.Int64 { return &w.last }

@@ -27,7 +27,7 @@ func Do[T any](ctx context.Context, b *Breaker, fn func(context.Context) (T, err
 			}
 			defer c.unwind()
 			v, err = fn(ctx)
-			if err == nil && e.pulse.Load() == 0 {
+			if err == nil && e.pulse.Load().Load() == 0 {
 				c.e = nil
 			} else {
 				c.finish(err)
@@ -58,7 +58,7 @@ func (b *Breaker) Run(ctx context.Context, fn func(context.Context) error) (err 
 			}
 			defer c.unwind()
 			err = fn(ctx)
-			if err == nil && e.pulse.Load() == 0 {
+			if err == nil && e.pulse.Load().Load() == 0 {
 				c.e = nil
 			} else {
 				c.finish(err)

@@ -14,12 +14,20 @@ import (
 // Only the holder of Breaker.mu replaces Breaker.cur. Reconfigure, the end of a
 // ramp, and a clock that went backward put a new epoch on the same stay.
 type epoch struct {
+	view
+
+	// pulse points at a word that is 0 while a success of the epoch's calls
+	// changes nothing: that of the only counter. When the epoch is replaced it
+	// is turned to a word that never is, so that calls under way find out.
+	pulse atomic.Pointer[atomic.Int64]
+}
+
+type view struct {
 	b        *Breaker
 	set      *settings
 	stay     *stay
 	counters []counter      // one per rule while outcomes are counted in windows, else none
 	streak   *streak        // the counter, if that is all
-	pulse    *atomic.Int64  // 0: a success of this epoch's stay changes nothing
 	parked   *epoch         // forced states: the automatic state underneath
 	refusal  *RejectedError // what refused callers get; where none are, that of the last opening; nil after Reset
 	at       time.Time      // begin of this state
@@ -91,7 +99,7 @@ func (e *epoch) of(s *stay) *epoch {
 }
 
 // counting equips an epoch of a state that counts outcomes in windows. Counters
-// of prev that the rules can go on using stay, the others are retired.
+// of prev that the rules can go on using stay.
 func (e *epoch) counting(prev []counter, prevRules []rule) *epoch {
 	e.counters = make([]counter, len(e.set.rules))
 	for i := range e.set.rules {
@@ -101,11 +109,6 @@ func (e *epoch) counting(prev []counter, prevRules []rule) *epoch {
 			prev[i].fit(r)
 		} else {
 			e.counters[i] = newCounter(r)
-		}
-	}
-	for i, c := range prev {
-		if i >= len(e.counters) || e.counters[i] != c {
-			c.retire()
 		}
 	}
 	e.streak = nil
@@ -118,8 +121,9 @@ func (e *epoch) counting(prev []counter, prevRules []rule) *epoch {
 // admitting works out what the calls of an epoch need, and what of their
 // successes has to be known.
 func (e *epoch) admitting() *epoch {
-	e.pass, e.pulse = closely, &e.set.beating
-	if e.state != Closed && e.state != ForcedClosed {
+	e.pass = closely
+	e.pulse.Store(&e.set.beating)
+	if e.counters == nil || e.state == Recovering {
 		return e
 	}
 	e.pass = freely
@@ -127,14 +131,17 @@ func (e *epoch) admitting() *epoch {
 		e.pass = noting
 	}
 	if p := e.counters[0].pulse(); p != nil && len(e.counters) == 1 && !e.set.timed {
-		e.pulse = p
+		e.pulse.Store(p)
 	}
 	return e
 }
 
+// again is a new epoch with the same view, for something in it to be changed.
+func (e *epoch) again() *epoch { return (&epoch{view: e.view}).admitting() }
+
 // with is the same epoch under other settings.
 func (e *epoch) with(set *settings) *epoch {
-	next := *e
+	next := &epoch{view: e.view}
 	next.set = set
 	if e.parked != nil {
 		next.parked = e.parked.with(set)
@@ -146,8 +153,6 @@ func (e *epoch) with(set *settings) *epoch {
 		h.publish(set)
 	}
 	if e.counters != nil {
-		// A success of a call that is under way, in a stay whose pulse is 0,
-		// is not told to a counter made here: it came before Reconfigure.
 		return next.counting(e.counters, e.set.rules)
 	}
 	return next.admitting()
@@ -159,19 +164,20 @@ func (e *epoch) muted(now int64) bool {
 	return e.state == ForcedClosed && e.span != (span{}) && !e.span.over(now) && !e.span.ahead(now)
 }
 
-// retire ends the counters of what next does not go on with.
-func (e *epoch) retire(next *epoch) {
-	if next.of(e.stay) == nil {
-		for _, c := range e.counters {
-			c.retire()
+// The methods below change the state. Breaker.mu is held.
+
+// replace puts next in the place of the current epoch. Calls of epochs that are
+// neither current nor parked any more are told through their pulse. One that
+// ends between the two stores has ended before.
+func (b *Breaker) replace(next *epoch) {
+	cur := b.cur.Load()
+	b.cur.Store(next)
+	for _, e := range []*epoch{cur, cur.parked} {
+		if e != nil && e != next && e != next.parked {
+			e.pulse.Store(&e.set.beating)
 		}
 	}
-	if e.parked != nil {
-		e.parked.retire(next)
-	}
 }
-
-// The methods below change the state. Breaker.mu is held.
 
 // enter ends the current epoch, begins next, and queues the event.
 func (b *Breaker) enter(ctx context.Context, next *epoch, m moment) {
@@ -186,17 +192,16 @@ func (b *Breaker) enter(ctx context.Context, next *epoch, m moment) {
 		}
 		b.queue(ctx, cur, t, m)
 	}
-	b.cur.Store(next)
-	cur.retire(next)
+	b.replace(next)
 }
 
 // begin makes an epoch of a new stay.
 func (b *Breaker) begin(state State, reason Reason, m moment) *epoch {
 	cur := b.cur.Load()
-	return &epoch{
-		b: b, set: cur.set, stay: new(stay), state: state, reason: reason,
-		at: m.date, refusal: cur.refusal, pulse: &cur.set.beating,
-	}
+	e := &epoch{view: view{
+		b: b, set: cur.set, stay: new(stay), state: state, reason: reason, at: m.date, refusal: cur.refusal,
+	}}
+	return e.admitting()
 }
 
 // refuse gives the epoch the one rejection that all its refused callers share.
@@ -260,14 +265,11 @@ func (b *Breaker) shut(ctx context.Context, m moment) {
 // begins to count anew when the regular open time is over.
 func (b *Breaker) wouldOpen(ctx context.Context, reason Reason, cause error, m moment) {
 	cur := b.cur.Load()
-	next := *cur
+	next := cur.again()
 	next.span = span{m.now, cur.set.openTime(1)}
 	next.counting(nil, nil)
 	b.queue(ctx, cur, Transition{To: ForcedClosed, Reason: reason, Cause: cause, WouldOpen: true}, m)
-	b.cur.Store(&next)
-	for _, c := range cur.counters {
-		c.retire()
-	}
+	b.replace(next)
 }
 
 // advance does what time alone has brought about since the last call: the end
@@ -284,16 +286,16 @@ func (b *Breaker) advance(ctx context.Context, m moment) {
 		}
 	case cur.state != Open && cur.state != Recovering:
 	case cur.span.ahead(m.now):
-		next := *cur
+		next := cur.again()
 		next.span.began, next.at = m.now, m.date
-		b.cur.Store(&next)
+		b.replace(next)
 	case !cur.span.over(m.now):
 	case cur.state == Open:
 		e := b.halfOpen(ReasonOpenTimeOver, m)
 		e.at = cur.at.Add(cur.span.length) // G5: it has been half-open since then
 		b.enter(ctx, e, m)
 	default: // the ramp is over; the closed epoch goes on with its stay
-		next := *cur
+		next := cur.again()
 		next.state, next.reason, next.at, next.span = Closed, ReasonRamped, m.date, span{}
 		b.enter(ctx, next.admitting(), m)
 	}

@@ -302,7 +302,8 @@ func TestG5_readsOtherwiseShowTheLastTransition(t *testing.T) {
 	})
 }
 
-// G5: the half-open stay that reads show is that of the call to come.
+// G5: the half-open stay that reads show is that of the call to come; the rest
+// is as of the last transition.
 func TestG5_readsAndCallAgree(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := halfOpened(t, breaker.Config{})
@@ -313,9 +314,10 @@ func TestG5_readsAndCallAgree(t *testing.T) {
 		shown := b.Snapshot()
 		p := issued(t, b)
 		p.Record(breaker.Ignored, nil)
-		shown.Ignored++
-		assert.Equal(t, shown, b.Snapshot())
 		assert.Equal(t, errOther, shown.Cause)
+		assert.Equal(t, breaker.ReasonTrip, shown.Reason)
+		shown.Ignored, shown.Reason = 1, breaker.ReasonOpenTimeOver
+		assert.Equal(t, shown, b.Snapshot())
 	})
 }
 

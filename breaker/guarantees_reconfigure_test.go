@@ -19,7 +19,7 @@ func TestG29_keepsTheStay(t *testing.T) {
 		t.Run(state, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var r recorder
-				cfg := breaker.Config{CloseAfter: 5, Hooks: r.transition(), Ramp: openFor, RampFrom: -1}
+				cfg := breaker.Config{Hooks: r.transition(), Ramp: openFor, RampFrom: -1}
 				b := newBreaker(t, cfg)
 				events := len(r.all())
 				before := b.Snapshot()

@@ -105,13 +105,11 @@ func (b *Breaker) queue(ctx context.Context, from *epoch, t Transition, m moment
 	p.events = append(p.events, event{ctx, hook, t})
 }
 
-// unlock ends a critical section and delivers what it queued.
-func (b *Breaker) unlock() {
-	pending := b.pending()
+// unlock ends a critical section and reports whether deliver has to follow.
+func (b *Breaker) unlock() (owed bool) {
+	owed = b.pending()
 	b.mu.Unlock()
-	if pending {
-		b.deliver()
-	}
+	return owed
 }
 
 // pending reports whether there are events that nobody is delivering. mu is

@@ -28,6 +28,7 @@ func TestSpan(t *testing.T) {
 		{"long after", span{100, 10}, math.MaxInt64, true, false, 0},
 		{"before the begin", span{100, 10}, 99, false, true, 10},
 		{"without length", span{100, 0}, 100, true, false, 0},
+		{"without length, before its begin", span{100, 0}, 99, true, false, 0},
 		{"without end", span{100, forever}, math.MaxInt64, false, false, 0},
 		{"longest", span{100, math.MaxInt64}, math.MaxInt64, false, false, 100},
 		{"across all of time", span{math.MinInt64, math.MaxInt64}, math.MaxInt64, true, false, 0},
@@ -431,20 +432,6 @@ func TestHistoryFit(t *testing.T) {
 		c.good(0)
 	}
 	_, bad = c.counts(0, &r)
-	assert.Zero(t, bad)
-}
-
-// A streak that was retired takes no more notice, whatever is added.
-func TestStreakRetired(t *testing.T) {
-	r := rule{kind: consecutive, limit: 3}
-	s := new(streak)
-	s.bad(0, &r)
-	s.retire()
-	assert.False(t, s.bad(0, &r))
-	assert.False(t, s.below(3))
-	s.good(0)
-	assert.Negative(t, s.n.Load())
-	_, bad := s.counts(0, &r)
 	assert.Zero(t, bad)
 }
 

@@ -50,7 +50,7 @@ func (b *Breaker) allow(ctx context.Context) (Permit, error) {
 // Done reports that the call returned err, which is classified as in Run. A
 // classifier that panics has not judged: the call counts as a failure.
 func (p *Permit) Done(err error) {
-	if p.take() && (err != nil || p.call.e.pulse.Load() != 0) {
+	if p.take() && (err != nil || p.call.e.pulse.Load().Load() != 0) {
 		p.finish(err)
 	}
 }

@@ -67,11 +67,11 @@ func (b *Breaker) record(c *call, r report) {
 	}
 	cur := b.cur.Load()
 	s := c.sight(cur)
-	var late bool
+	var late, owed bool
 	if c.ticket != 0 {
-		late = b.bookProbe(c, &r, s)
+		late, owed = b.bookProbe(c, &r, s)
 	} else {
-		late = b.book(c, &r, s, cur)
+		late, owed = b.book(c, &r, s, cur)
 	}
 	switch {
 	case late:
@@ -80,11 +80,17 @@ func (b *Breaker) record(c *call, r report) {
 		b.ignored.Add(1)
 	}
 	if hook := c.e.set.Hooks.Done; hook != nil {
-		done := Completion{
-			Name: b.name, Outcome: r.outcome, Err: r.err, Took: s.took,
-			Slow: c.e.set.isSlow(s.took), Probe: c.ticket != 0, Late: late, Aborted: r.aborted,
-		}
-		b.contain(func() { hook(c.ctx, done) })
+		// Deferred: a Transition hook may end this goroutine, and the call has
+		// been reported all the same.
+		defer b.contain(func() {
+			hook(c.ctx, Completion{
+				Name: b.name, Outcome: r.outcome, Err: r.err, Took: s.took,
+				Slow: c.e.set.isSlow(s.took), Probe: c.ticket != 0, Late: late, Aborted: r.aborted,
+			})
+		})
+	}
+	if owed {
+		b.deliver()
 	}
 }
 
@@ -115,37 +121,33 @@ func (r *report) slowCounts(c *call) bool { return r.outcome != Ignored || ended
 
 // book counts an outcome in the windows of a closed, recovering or forced
 // closed stay, and opens if that reaches a limit. It reports whether the stay
-// is over. Outcomes that are bad for no rule take no lock; neither do failures
+// is over, and whether events are owed. Outcomes that are bad for no rule take no lock; neither do failures
 // if the only rule is a streak.
-func (b *Breaker) book(c *call, r *report, s sight, cur *epoch) (late bool) {
+func (b *Breaker) book(c *call, r *report, s sight, cur *epoch) (late, owed bool) {
 	e := cur.of(c.e.stay)
 	switch {
 	case e == nil:
-		return true
+		return true, false
 	case e.muted(s.now):
-		return false
+		return false, false
 	case r.outcome != Failure && !(e.set.isSlow(s.took) && r.slowCounts(c)):
 		if r.outcome == Success {
 			e.count(c, r, s)
 		}
-		return false
+		return false, false
 	}
 	var full counter
 	if k := e.streak; k != nil {
-		n := k.n.Add(1)
-		if n >= e.set.rules[0].bad() {
+		if k.n.Add(1) >= e.set.rules[0].bad() {
 			full = k
-		}
-		if n < 0 { // retired since cur was loaded
-			full, late = b.countLocked(c, r, s)
 		}
 	} else {
 		full, late = b.countLocked(c, r, s)
 	}
 	if !late && (full != nil || r.trip) {
-		b.trip(c, r, s, full)
+		owed = b.trip(c, r, s, full)
 	}
-	return late
+	return late, owed
 }
 
 func (b *Breaker) countLocked(c *call, r *report, s sight) (full counter, late bool) {
@@ -186,7 +188,7 @@ func (e *epoch) count(c *call, r *report, s sight) (full counter) {
 // stay is over; or it may have made a forced-closed breaker start counting
 // anew. Both leave nothing to do. A success in between does not: this outcome
 // reached the limit when it was counted.
-func (b *Breaker) trip(c *call, r *report, s sight, full counter) {
+func (b *Breaker) trip(c *call, r *report, s sight, full counter) (owed bool) {
 	m := b.time.moment()
 	b.mu.Lock()
 	cur := b.cur.Load()
@@ -212,18 +214,18 @@ func (b *Breaker) trip(c *call, r *report, s sight, full counter) {
 			b.open(c.ctx, reason, r.cause(s, cur.set), r.openFor, m)
 		}
 	}
-	b.unlock()
+	return b.unlock()
 }
 
 // bookProbe counts the outcome of a probe and does what it decides. It reports
-// whether the stay, or the probe's lease, is over.
-func (b *Breaker) bookProbe(c *call, r *report, s sight) (late bool) {
+// whether the stay, or the probe's lease, is over, and whether events are owed.
+func (b *Breaker) bookProbe(c *call, r *report, s sight) (late, owed bool) {
 	m := b.time.moment()
 	b.mu.Lock()
 	cur := b.cur.Load()
 	if cur.stay != c.e.stay || !cur.stay.half.release(c.ticket) {
 		b.mu.Unlock()
-		return true
+		return true, false
 	}
 	set, h := cur.set, cur.stay.half
 	v := undecided
@@ -242,8 +244,7 @@ func (b *Breaker) bookProbe(c *call, r *report, s sight) (late bool) {
 	case v == passed:
 		b.shut(c.ctx, m)
 	}
-	b.unlock()
-	return false
+	return false, b.unlock()
 }
 
 // cause is the error behind an opening.

@@ -6,7 +6,7 @@ import "sync/atomic"
 // the times of as many of the newest ones as the limit. Good outcomes change
 // nothing.
 type logWindow struct {
-	live   atomic.Int64 // 0, or retired
+	quiet  atomic.Int64 // always 0
 	length int64
 	hist   atomic.Pointer[history]
 }
@@ -28,8 +28,7 @@ func (w *logWindow) counts(now int64, _ *rule) (calls, bad int64) {
 }
 
 func (w *logWindow) fit(r *rule)          { fit(&w.hist, r.bad()) }
-func (w *logWindow) retire()              { w.live.Store(retired) }
-func (w *logWindow) pulse() *atomic.Int64 { return &w.live }
+func (w *logWindow) pulse() *atomic.Int64 { return &w.quiet }
 
 // A rateWindow counts good and bad outcomes in a ring of n buckets. A bucket is
 // one word, {tick 40 | count 24}, so that beginning a new tick and adding to it
@@ -127,5 +126,4 @@ func sum(row []atomic.Uint64, oldest int64) (n int64) {
 }
 
 func (w *rateWindow) fit(*rule)            {}
-func (w *rateWindow) retire()              {}
 func (w *rateWindow) pulse() *atomic.Int64 { return nil }
