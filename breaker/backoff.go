@@ -48,7 +48,10 @@ func (b *backoff) rested(set *settings, now int64) bool {
 	if stable == 0 {
 		stable = b.lastOpen
 	}
-	return span{b.closedAt, stable}.over(now)
+	// If the clock went back to before it closed, nobody knows for how long it
+	// has been closed: time going backward lengthens nothing.
+	closed := span{b.closedAt, stable}
+	return closed.over(now) || closed.ahead(now)
 }
 
 // openTime is the open time at a level, without jitter: capped and saturated.

@@ -2,6 +2,7 @@ package breaker
 
 import (
 	"math"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,13 +20,25 @@ type Clock interface {
 // package initialisation: an instant from outside a synctest bubble is decades
 // away from one inside it.
 type timeline struct {
-	clock Clock // nil: system time, at half the cost of an interface
-	base  time.Time
+	clock  Clock     // nil: system time, at half the cost of an interface
+	base   time.Time // of system time
+	origin atomic.Pointer[origin]
+}
+
+// An origin is where the nanoseconds of a clock are counted from. It moves when
+// the clock jumps by more than the 292 years that a Duration can tell, as a fake
+// one may between year 1 and today: else time would stand still from then on.
+type origin struct {
+	at     time.Time
+	offset int64
 }
 
 func newTimeline(c Clock) *timeline {
 	t := &timeline{clock: c}
 	t.base = t.date()
+	if c != nil {
+		t.origin.Store(&origin{at: t.base})
+	}
 	return t
 }
 
@@ -34,7 +47,20 @@ func (t *timeline) now() int64 {
 	if t.clock == nil {
 		return int64(time.Since(t.base))
 	}
-	return int64(t.clock.Since(t.base))
+	for moved := false; ; moved = true {
+		o := t.origin.Load()
+		d := int64(t.clock.Since(o.at))
+		if moved || d != minInstant && d != maxInstant {
+			return int64(saturated(o.offset, time.Duration(d)))
+		}
+		next := &origin{t.clock.Now(), o.offset}
+		if d == maxInstant {
+			// All that was counted from the old origin has to look long ago:
+			// 73 years, and that three times over.
+			next.offset = min(o.offset+1<<61, 3<<61)
+		}
+		t.origin.CompareAndSwap(o, next)
+	}
 }
 
 // A moment is an instant for the machine and for people: Transition.At and
@@ -45,8 +71,11 @@ type moment struct {
 }
 
 func (t *timeline) moment() moment {
-	d := t.date()
-	return moment{int64(d.Sub(t.base)), d}
+	if t.clock == nil {
+		d := time.Now()
+		return moment{int64(d.Sub(t.base)), d}
+	}
+	return moment{t.now(), t.clock.Now()}
 }
 
 func (t *timeline) date() time.Time {
@@ -101,9 +130,9 @@ func (s span) end() int64 {
 	return int64(saturated(s.began, s.length))
 }
 
-// saturated is a+d; d is not negative.
+// saturated is a+d; a or d is not negative.
 func saturated(a int64, d time.Duration) time.Duration {
-	if a > maxInstant-int64(d) {
+	if d > 0 && a > maxInstant-int64(d) {
 		return maxInstant
 	}
 	return time.Duration(a) + d

@@ -124,7 +124,12 @@ func (b *Breaker) State() State {
 }
 
 // Name is the name given to New.
-func (b *Breaker) Name() string { return b.name }
+func (b *Breaker) Name() string {
+	if b.cur.Load() == nil {
+		panic(errZeroBreaker)
+	}
+	return b.name
+}
 
 // Snapshot is a picture of the breaker. It takes no lock, allocates nothing and
 // changes nothing.
