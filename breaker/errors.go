@@ -84,6 +84,11 @@ var (
 )
 
 func slowError(took, threshold time.Duration) error {
+	digits := time.Duration(1) // nobody reads more than three
+	for took/digits >= 1000 {
+		digits *= 10
+	}
+	took = took.Round(digits)
 	return fmt.Errorf("breaker: the call took %v, and %v is slow", took, threshold)
 }
 

@@ -27,7 +27,7 @@ func ExampleFailureRate() {
 // A hung dependency does not fail, it takes long.
 func ExampleSlowRate() {
 	fmt.Println(breaker.SlowRate(2*time.Second, 0.8, 10, breaker.Within(30*time.Second)))
-	// Output: share of calls of 2s or more >= 0.8 within 30s, at least 10 calls
+	// Output: slow-call rate (2s or more) >= 0.8 within 30s, at least 10 calls
 }
 
 func ExampleAny() {
@@ -35,7 +35,7 @@ func ExampleAny() {
 		breaker.ConsecutiveFailures(5),
 		breaker.SlowRate(time.Second, 0.5, 20, breaker.LastN(50)),
 	))
-	// Output: 5 consecutive failures or share of calls of 1s or more >= 0.5 of the last 50, at least 20 calls
+	// Output: 5 consecutive failures or slow-call rate (1s or more) >= 0.5 of the last 50, at least 20 calls
 }
 
 func ExampleWindow() {

@@ -339,13 +339,13 @@ func (g *Group[K]) Len() int {
 }
 
 // clean reports whether a fresh breaker would be equal: initial state, no bad
-// outcome in any window, nothing remembered for the backoff.
+// outcome in any window, nothing remembered for the backoff or after WouldOpen.
 func (b *Breaker) clean() bool {
 	now := b.time.now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	e := b.cur.Load()
-	if e.state != b.initial || e.reason == ReasonForced || e.parked != nil && e.parked.state != Closed {
+	if e.state != b.initial || e.reason == ReasonForced || e.muted(now) || e.parked != nil && e.parked.state != Closed {
 		return false
 	}
 	for p := e; p != nil; p = p.parked {

@@ -8,6 +8,7 @@ import "sync/atomic"
 type history struct {
 	at    []atomic.Int64
 	added atomic.Int64 // values ever added; the running number is the index, modulo the size
+	lost  int64        // of these, what a smaller history before this one had not kept
 }
 
 func newHistory(size int64) *history { return &history{at: make([]atomic.Int64, size)} }
@@ -15,7 +16,7 @@ func newHistory(size int64) *history { return &history{at: make([]atomic.Int64, 
 func (h *history) size() int64 { return int64(len(h.at)) }
 
 // held is how many values the history still has.
-func (h *history) held() int64 { return min(h.added.Load(), h.size()) }
+func (h *history) held() int64 { return min(h.added.Load()-h.lost, h.size()) }
 
 func (h *history) add(v int64) {
 	n := h.added.Load()
@@ -30,7 +31,7 @@ func (h *history) newest(k int64) int64 {
 
 // notBefore is v, or the newest value if that is greater.
 func (h *history) notBefore(v int64) int64 {
-	if h.added.Load() > 0 {
+	if h.held() > 0 {
 		return max(v, h.newest(1))
 	}
 	return v
@@ -63,6 +64,7 @@ func fit(p *atomic.Pointer[history], size int64) {
 	}
 	h := newHistory(size)
 	n := old.added.Load()
+	h.lost = n - old.held()
 	for k := old.held(); k >= 1; k-- {
 		h.at[(n-k)%size].Store(old.newest(k))
 	}

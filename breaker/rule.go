@@ -198,7 +198,7 @@ func (r *rule) String() string {
 	case failureRate:
 		s = "failure rate >= " + rate
 	case slowRate:
-		s = fmt.Sprintf("share of calls of %v or more >= %s", r.threshold, rate)
+		s = fmt.Sprintf("slow-call rate (%v or more) >= %s", r.threshold, rate)
 	}
 	if r.window.Within != 0 {
 		s += fmt.Sprintf(" within %v", r.window.Within)
