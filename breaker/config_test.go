@@ -332,15 +332,15 @@ func TestConfig_isAValue(t *testing.T) {
 
 func TestRule_String(t *testing.T) {
 	for want, rule := range map[string]breaker.Rule{
-		"5 consecutive failures":                                             {},
-		"3 consecutive failures":                                             breaker.ConsecutiveFailures(3),
-		"5 failures of the last 10":                                          breaker.FailureCount(5, breaker.LastN(10)),
-		"5 failures within 1m0s":                                             breaker.FailureCount(5, breaker.Within(time.Minute)),
-		"failure rate >= 0.5 of the last 100, at least 20 calls":             breaker.FailureRate(0.5, 20, breaker.LastN(100)),
-		"failure rate >= 0.5 of the last 10, at least 10 calls":              breaker.FailureRate(0.5, 0, breaker.LastN(10)),
-		"failure rate >= 1 within 10s":                                       breaker.FailureRate(1, -1, breaker.Within(10*time.Second)),
+		"5 consecutive failures":                                            {},
+		"3 consecutive failures":                                            breaker.ConsecutiveFailures(3),
+		"5 failures of the last 10":                                         breaker.FailureCount(5, breaker.LastN(10)),
+		"5 failures within 1m0s":                                            breaker.FailureCount(5, breaker.Within(time.Minute)),
+		"failure rate >= 0.5 of the last 100, at least 20 calls":            breaker.FailureRate(0.5, 20, breaker.LastN(100)),
+		"failure rate >= 0.5 of the last 10, at least 10 calls":             breaker.FailureRate(0.5, 0, breaker.LastN(10)),
+		"failure rate >= 1 within 10s":                                      breaker.FailureRate(1, -1, breaker.Within(10*time.Second)),
 		"slow-call rate (2s or more) >= 0.25 within 10s, at least 20 calls": breaker.SlowRate(2*time.Second, 0.25, 0, breaker.Within(10*time.Second)),
-		"5 consecutive failures or 2 failures of the last 3":                 breaker.Any(breaker.Rule{}, breaker.Any(breaker.FailureCount(2, breaker.LastN(3)))),
+		"5 consecutive failures or 2 failures of the last 3":                breaker.Any(breaker.Rule{}, breaker.Any(breaker.FailureCount(2, breaker.LastN(3)))),
 		"": breaker.Any(),
 	} {
 		assert.Equal(t, want, rule.String())

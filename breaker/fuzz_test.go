@@ -18,7 +18,7 @@ func FuzzConfig(f *testing.F) {
 	f.Add(uint8(0), 5, 0.5, 20, 100, int64(0), 0, int64(time.Second), int64(0), 2.0, 0.1, 1, 3, 3)
 	f.Add(uint8(1), 3, 0.5, 20, 10, int64(0), 0, int64(-1), int64(math.MaxInt64), math.NaN(), math.Inf(1), 65, -1, 2)
 	f.Add(uint8(2), 0, math.NaN(), -1, 0, int64(time.Minute), 1000, int64(math.MaxInt64), int64(math.MinInt64), 0.5, 0.5, 64, 1, 1)
-	f.Add(uint8(3), 1, 1e-7, 1<<40, 1<<21, int64(1), 1, int64(0), int64(1), -1.0, -1.0, 0, 0, 0)
+	f.Add(uint8(3), 1, 1e-7, 1<<30, 1<<21, int64(1), 1, int64(0), int64(1), -1.0, -1.0, 0, 0, 0)
 	f.Fuzz(func(t *testing.T, kind uint8, n int, rate float64, minCalls, last int, within int64, buckets int,
 		openFor, threshold int64, backoff, jitter float64, probes, closeAfter, closeOf int,
 	) {

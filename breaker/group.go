@@ -172,7 +172,8 @@ func (g *Group[K]) lookup(key K) *Breaker {
 // find is Get with the lock. set is nil for the group's own. Name and clocks
 // are the user's code and run outside the lock.
 func (g *Group[K]) find(key K, set *settings) *Breaker {
-	m := &member[K]{key: key, own: set == nil, seen: g.time.now()}
+	now := g.time.now()
+	m := &member[K]{key: key, own: set == nil, seen: now}
 	m.use.Store(used)
 	name, line := g.name(key), g.time
 	if set != nil && set.Clock != nil {
@@ -195,12 +196,12 @@ func (g *Group[K]) find(key K, set *settings) *Breaker {
 	m.index = len(g.ring)
 	g.fresh[key] = m
 	g.ring = append(g.ring, m)
-	idlers := g.sweep(m)
+	idlers := g.sweep(m, now)
 	g.mu.Unlock()
 
 	for _, x := range idlers {
 		if x != nil {
-			g.forget(x, m.seen)
+			g.forget(x, now)
 		}
 	}
 	return &m.Breaker
@@ -238,7 +239,7 @@ func (g *Group[K]) merge() {
 // sweep looks at the next few members, as the hand of a clock comes round to
 // them. One that was used since the hand last came is marked idle and spared;
 // the others are returned. The member just added stays.
-func (g *Group[K]) sweep(added *member[K]) (idlers [sweepStep]*member[K]) {
+func (g *Group[K]) sweep(added *member[K], now int64) (idlers [sweepStep]*member[K]) {
 	for i := range idlers {
 		g.hand %= len(g.ring)
 		m := g.ring[g.hand]
@@ -246,7 +247,7 @@ func (g *Group[K]) sweep(added *member[K]) (idlers [sweepStep]*member[K]) {
 		switch {
 		case m == added:
 		case m.use.CompareAndSwap(used, idle):
-			m.seen = added.seen
+			m.seen = now
 		default:
 			idlers[i] = m
 		}
