@@ -89,8 +89,15 @@ func byDeadline(ctx context.Context) bool {
 }
 
 // hopeless reports whether a call that had less than MinBudget failed by its
-// caller's own deadline.
+// caller's own deadline. That is over when the system clock says so: err may be
+// that of another timer, and the context's own is a moment late.
 func (c *call) hopeless(err error) bool {
-	return c.hurried && err != nil && ended(c.ctx) && byDeadline(c.ctx) &&
-		(errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Cause(c.ctx)))
+	if !c.hurried || err == nil {
+		return false
+	}
+	if ended(c.ctx) {
+		return byDeadline(c.ctx) && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Cause(c.ctx)))
+	}
+	deadline, _ := c.ctx.Deadline()
+	return untilDeadline(deadline) <= 0 && errors.Is(err, context.DeadlineExceeded)
 }

@@ -55,6 +55,9 @@ func (t *timeline) now() int64 {
 		}
 		next := &origin{t.clock.Now(), o.offset}
 		if d == maxInstant {
+			if !o.at.Add(maxInstant).Before(next.at) {
+				return maxInstant // just there, not beyond
+			}
 			// All that was counted from the old origin has to look long ago:
 			// 73 years, and that three times over.
 			next.offset = min(o.offset+1<<61, 3<<61)

@@ -41,7 +41,7 @@ func (e *RejectedError) Error() string {
 	if e.State == Recovering {
 		s += ", call shed"
 	}
-	if e.Reason != ReasonNone {
+	if e.Reason != ReasonNone && e.State != ForcedOpen {
 		s += ", opened by " + e.Reason.String()
 	}
 	if e.Cause != nil {

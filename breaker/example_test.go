@@ -216,7 +216,7 @@ func ExampleBreaker_ForceOpen() {
 	b.Auto()
 	fmt.Println(b.State())
 	// Output:
-	// breaker: "stock" is forced-open, opened by forced: on-call said so
+	// breaker: "stock" is forced-open: on-call said so
 	// closed
 }
 

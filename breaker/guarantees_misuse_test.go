@@ -251,7 +251,7 @@ func TestG39_text(t *testing.T) {
 	for want, e := range map[string]*breaker.RejectedError{
 		`breaker: "b" is open`:                                          {Name: "b", State: breaker.Open},
 		`breaker: "b" is open, opened by failures: EOF`:                 {Name: "b", State: breaker.Open, Reason: breaker.ReasonFailures, Cause: io.EOF},
-		`breaker: "b" is forced-open, opened by forced`:                 {Name: "b", State: breaker.ForcedOpen, Reason: breaker.ReasonForced},
+		`breaker: "b" is forced-open`:                                   {Name: "b", State: breaker.ForcedOpen, Reason: breaker.ReasonForced},
 		`breaker: "b" is half-open, too many probes, opened by trip`:    {Name: "b", State: breaker.HalfOpen, Reason: breaker.ReasonTrip},
 		`breaker: "b" is recovering, call shed, opened by probe failed`: {Name: "b", State: breaker.Recovering, Reason: breaker.ReasonProbeFailed},
 	} {

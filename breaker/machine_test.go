@@ -459,3 +459,19 @@ func TestElapsed(t *testing.T) {
 	assert.Equal(t, int64(lo), before(lo+5, 10))
 	assert.Equal(t, int64(5), before(15, 10))
 }
+
+// G2: the longest open time ends at exactly its end.
+func TestLongestSpan(t *testing.T) {
+	c := &settableClock{}
+	b := MustNew("x", Config{Clock: c})
+	b.Trip(math.MaxInt64, nil)
+	c.now = c.now.Add(math.MaxInt64 - 1)
+	assert.Equal(t, Open, b.State())
+	c.now = c.now.Add(1)
+	assert.Equal(t, HalfOpen, b.State())
+}
+
+type settableClock struct{ now time.Time }
+
+func (c *settableClock) Now() time.Time                  { return c.now }
+func (c *settableClock) Since(t time.Time) time.Duration { return c.now.Sub(t) }

@@ -1,6 +1,7 @@
 package breakerhttp
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"sync/atomic"
@@ -20,6 +21,7 @@ import (
 // has to be seen, and io.Copy does without.
 type body struct {
 	from   io.ReadCloser
+	ctx    context.Context //nolint:containedctx // of the request, whose deadline may explain an error
 	permit breaker.Permit
 	left   atomic.Int64    // of Content-Length; if that is unknown, negative from the start
 	early  breaker.Outcome // of a Close before the end
@@ -42,7 +44,7 @@ func (b *body) Read(p []byte) (int, error) {
 	case left == 0 || err == io.EOF:
 		b.permit.Record(breaker.Success, nil)
 	case err != nil:
-		b.permit.Done(err) // so that the caller's cancel is no failure
+		b.permit.Done(explained(b.ctx, err)) // so that the caller's cancel is no failure
 	case n > 0:
 		b.permit.Progress()
 	}

@@ -82,5 +82,5 @@
 //
 // A guarded round trip costs one allocation, the wrapper of the Body, and well
 // below a microsecond: see BenchmarkTransport and BenchmarkTransportRejected.
-// Behind Middleware a request costs two: see BenchmarkMiddleware.
+// Behind Middleware a request costs two at most: see BenchmarkMiddleware.
 package breakerhttp

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -137,7 +138,10 @@ func (f *fixture) halfOpen(t *testing.T) {
 	require.Equal(t, breaker.HalfOpen, f.breaker.State())
 }
 
-func get(t *testing.T) *http.Request { return newRequest(t, http.MethodGet, nil) }
+func get(t *testing.T) *http.Request {
+	t.Helper()
+	return newRequest(t, http.MethodGet, nil)
+}
 
 func newRequest(t *testing.T, method string, body io.Reader) *http.Request {
 	t.Helper()
@@ -174,4 +178,58 @@ func newBreaker(t *testing.T, tweaks ...func(*breaker.Config)) *breaker.Breaker 
 	b, err := breaker.New("orders", cfg)
 	require.NoError(t, err)
 	return b
+}
+
+// exitGoroutine is what t.FailNow does.
+func exitGoroutine() { runtime.Goexit() }
+
+// aside runs f on a goroutine of its own and tells how that ended.
+func aside(f func()) (returned bool, panicked any) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() { panicked = recover() }()
+		f()
+		returned = true
+	}()
+	<-done
+	return returned, panicked
+}
+
+// A read is what one Read delivers.
+type read struct {
+	data string
+	err  error
+}
+
+// script is a Body that delivers what it is told to, then io.EOF.
+type script struct {
+	mu     sync.Mutex
+	reads  []read
+	next   int
+	closes int
+}
+
+func (s *script) Read(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.next++
+	if s.next > len(s.reads) {
+		return 0, io.EOF
+	}
+	r := s.reads[s.next-1]
+	return copy(p, r.data), r.err
+}
+
+func (s *script) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closes++
+	return errors.New("close failed")
+}
+
+func (s *script) calls() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.next
 }

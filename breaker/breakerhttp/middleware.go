@@ -30,7 +30,8 @@ import (
 //     guarded by a breaker of its own. Other middleware in between must let it
 //     be seen by an Unwrap method as in [http.ResponseController].
 //
-// The Config.Classify of the breaker is not asked. The handler's
+// A handler that takes longer than Config.ProbeLease is lost as a probe, so leave
+// room for the longest. The Config.Classify of the breaker is not asked. The handler's
 // [http.ResponseWriter] is an [http.Flusher], [http.Hijacker] or
 // [io.ReaderFrom] if it is one without Middleware, and works with
 // http.ResponseController; it is never an http.Pusher or http.CloseNotifier.

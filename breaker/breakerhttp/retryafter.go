@@ -55,8 +55,5 @@ func (t *Transport) retryAfter(resp *http.Response) time.Duration {
 	if resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable {
 		return 0
 	}
-	if t.maxRetryAfter < 0 || resp.Header.Get("Retry-After") == "" {
-		return 0
-	}
 	return min(RetryAfter(resp.Header, date(t.clock)), t.maxRetryAfter)
 }

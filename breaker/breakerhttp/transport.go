@@ -1,6 +1,7 @@
 package breakerhttp
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -66,7 +67,7 @@ type Transport struct {
 	choose        func(*http.Request) *breaker.Breaker
 	classify      func(*http.Request, *http.Response, error) breaker.Outcome // may be nil
 	clock         breaker.Clock                                              // nil: system time
-	maxRetryAfter time.Duration
+	maxRetryAfter time.Duration                                              // zero: the field is ignored
 	earlyClose    breaker.Outcome
 }
 
@@ -75,7 +76,7 @@ type Transport struct {
 func NewTransport(cfg TransportConfig) (*Transport, error) {
 	t := &Transport{
 		base: cfg.Base, key: cfg.Key, choose: cfg.Choose, classify: cfg.Classify,
-		clock: cfg.Group.Config.Clock, maxRetryAfter: cfg.MaxRetryAfter, earlyClose: breaker.Ignored,
+		clock: cfg.Group.Config.Clock, maxRetryAfter: max(cfg.MaxRetryAfter, 0), earlyClose: breaker.Ignored,
 	}
 	if t.base == nil {
 		t.base = http.DefaultTransport
@@ -83,7 +84,7 @@ func NewTransport(cfg TransportConfig) (*Transport, error) {
 	if t.key == nil {
 		t.key = hostKey
 	}
-	if t.maxRetryAfter == 0 {
+	if cfg.MaxRetryAfter == 0 {
 		t.maxRetryAfter = defaultMaxRetryAfter
 	}
 	if cfg.TrustEarlyClose {
@@ -128,13 +129,14 @@ func chosenAlone(cfg TransportConfig) error {
 
 // inGroup says of each problem where it is.
 func inGroup(err error) error {
-	var all interface{ Unwrap() []error }
-	if !errors.As(err, &all) {
-		return fmt.Errorf("breakerhttp: Group.Config: %w", err)
+	problems := []error{err}
+	var joined interface{ Unwrap() []error }
+	if errors.As(err, &joined) {
+		problems = joined.Unwrap()
 	}
 	var errs []error
-	for _, e := range all.Unwrap() {
-		errs = append(errs, fmt.Errorf("breakerhttp: Group.Config: %w", e))
+	for _, p := range problems {
+		errs = append(errs, fmt.Errorf("breakerhttp: Group.Config: %w", p))
 	}
 	return errors.Join(errs...)
 }
@@ -180,7 +182,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		sent = true
 		return t.base.RoundTrip(req)
 	}
-	call := new(body)
+	call := &body{ctx: req.Context()}
 	var err error
 	if call.permit, err = b.Allow(req.Context()); err != nil {
 		return nil, err
@@ -226,11 +228,25 @@ func (t *Transport) guarded(req *http.Request, call *body) (resp *http.Response,
 
 // failed reports a round trip that returned an error.
 func (t *Transport) failed(req *http.Request, resp *http.Response, err error, call *body) {
+	told := explained(call.ctx, err)
 	if t.classify == nil {
-		call.permit.Done(err)
+		call.permit.Done(told)
 		return
 	}
-	call.permit.Record(t.classify(req, resp, err), err)
+	call.permit.Record(t.classify(req, resp, err), told)
+}
+
+// explained is err for the breaker: a deadline of the request's context that is
+// over explains whatever error comes after it. An http.Client that has a Timeout
+// and a Transport it does not know, such as this one, sets both the deadline and
+// Request.Cancel, and Base may see the second first, with an error that says
+// nothing of time.
+func explained(ctx context.Context, err error) error {
+	deadline, ok := ctx.Deadline()
+	if !ok || !past(deadline) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
 }
 
 // answered reports a round trip that returned a response, or leaves that to its
