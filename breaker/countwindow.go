@@ -45,10 +45,14 @@ func (w *countWindow) bad(_ int64, r *rule) bool {
 	h := w.hist.Load()
 	h.add(t)
 	w.last.Store(t + 1)
-	if r.kind != failureCount && t < w.size {
+	limit := r.bad()
+	switch {
+	case t >= w.size:
+	case r.kind == failureCount:
+		return h.added.Load() >= limit
+	default:
 		return r.exceeds(t, h.added.Load())
 	}
-	limit := r.bad()
 	return h.held() >= limit && h.newest(limit) > t-w.size
 }
 

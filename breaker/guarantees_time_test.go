@@ -115,9 +115,12 @@ func TestG33_nothingToClose(t *testing.T) {
 					assert.False(t, channel, "a channel: %v", set.Position(n.Pos()))
 				}
 			case *ast.SelectorExpr:
-				switch n.Sel.Name {
-				case "AfterFunc", "NewTimer", "NewTicker", "Tick", "After", "Sleep", "SetFinalizer", "AddCleanup":
-					assert.Fail(t, "a "+n.Sel.Name, set.Position(n.Pos()))
+				if pkg, ok := n.X.(*ast.Ident); ok {
+					switch pkg.Name + "." + n.Sel.Name {
+					case "time.AfterFunc", "time.NewTimer", "time.NewTicker", "time.Tick", "time.After", "time.Sleep",
+						"context.AfterFunc", "runtime.SetFinalizer", "runtime.AddCleanup":
+						assert.Fail(t, "a "+n.Sel.Name, set.Position(n.Pos()))
+					}
 				}
 			}
 			return true

@@ -37,11 +37,11 @@ func (b untilCancel) Close() error { return nil }
 func TestClientTimeout(t *testing.T) {
 	bases := map[string]roundTrip{
 		"header": func(req *http.Request) (*http.Response, error) {
-			<-req.Cancel
+			<-req.Cancel //nolint:staticcheck // what http.Client sets
 			return nil, errCanceled
 		},
 		"body": func(req *http.Request) (*http.Response, error) {
-			return response(req, http.StatusOK, untilCancel{req.Cancel}, -1), nil
+			return response(req, http.StatusOK, untilCancel{req.Cancel}, -1), nil //nolint:staticcheck // as above
 		},
 	}
 	for name, base := range bases {
