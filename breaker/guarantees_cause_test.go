@@ -53,6 +53,21 @@ func TestG22_cause(t *testing.T) {
 			},
 			is: errOther,
 		},
+		"Permit.Trip of no error": {
+			end: func(ctx context.Context, b *breaker.Breaker) {
+				p, _ := b.Allow(ctx)
+				p.Trip(time.Hour, nil)
+			},
+		},
+		"slow and given up, without error": {
+			end: func(ctx context.Context, b *breaker.Breaker) {
+				ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+				defer cancel()
+				_, _ = breaker.DoResult(ctx, b, func(ctx context.Context) (int, error) { _ = hang(ctx); return 0, nil },
+					func(int, error) breaker.Outcome { return breaker.Ignored })
+			},
+			text: "took 2s",
+		},
 		"Trip": {end: func(_ context.Context, b *breaker.Breaker) { b.Trip(time.Hour, errOther) }, is: errOther},
 	}
 	for name, c := range cases {

@@ -5,6 +5,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"math"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -278,6 +279,87 @@ func TestG34_jumpForward(t *testing.T) {
 		_ = b.Run(context.Background(), returning(nil))
 		assert.Equal(t, breaker.Closed, b.State(), "recovering for ever %d years on", years)
 	}
+}
+
+// G34: a jump by as much as a Duration can tell, and by one nanosecond more.
+func TestG34_longestJump(t *testing.T) {
+	for _, more := range []time.Duration{-1, 0, 1} {
+		c := newFakeClock()
+		b := breaker.MustNew("b", lifecycleConfig(c))
+		failing(t, b, 3)
+		c.set(time.Unix(0, math.MaxInt64).Add(more))
+		passing(t, b, 1)
+		assertState(t, breaker.Recovering, b)
+	}
+}
+
+// G34: nor does going back by centuries lengthen anything.
+func TestG34_centuriesBackward(t *testing.T) {
+	for _, years := range []int{100, 300, 2000} {
+		c := newFakeClock()
+		c.set(time.Date(4000, 1, 1, 0, 0, 0, 0, time.UTC))
+		back := func() { c.set(c.Now().AddDate(-years, 0, 0)) }
+		cfg := lifecycleConfig(c)
+		cfg.ProbeLease = time.Minute
+		b := breaker.MustNew("b", cfg)
+
+		failing(t, b, 2)
+		back()
+		assert.Equal(t, tallies{Calls: 2, Failures: 2}, tally(b), "%d years", years)
+		failing(t, b, 1)
+		assertState(t, breaker.Open, b)
+		back()
+		assert.Equal(t, openFor, refused(t, b).RetryAfter(), "%d years", years)
+		c.advance(openFor)
+		issued(t, b)
+		c.set(time.Date(4000, 1, 1, 0, 0, 0, 0, time.UTC))
+		assert.Equal(t, breaker.ReasonProbeLost, refused(t, b).Reason)
+		c.advance(openFor)
+		issued(t, b)
+		back()
+		assert.ErrorIs(t, refused(t, b), breaker.ErrTooManyProbes)
+		c.advance(time.Minute)
+		assert.ErrorIs(t, refused(t, b), breaker.ErrOpen)
+		c.advance(openFor)
+		passing(t, b, 1)
+		back()
+		refused(t, b)
+		c.advance(time.Minute)
+		passing(t, b, 1)
+		assert.Equal(t, breaker.Closed, b.State(), "%d years", years)
+	}
+}
+
+// G34: to and fro, further than a Duration can tell.
+func TestG34_thereAndBack(t *testing.T) {
+	c := newFakeClock()
+	b := breaker.MustNew("b", lifecycleConfig(c))
+	past, future := time.Unix(0, 0).AddDate(-290, 0, 0), time.Unix(0, 0).AddDate(290, 0, 0)
+	c.set(future)
+	failing(t, b, 3)
+	c.set(past)
+	assert.Equal(t, openFor, refused(t, b).RetryAfter())
+	c.advance(openFor)
+	failing(t, b, 1)
+	assertState(t, breaker.Open, b)
+	c.set(future)
+	passing(t, b, 1)
+	assertState(t, breaker.Recovering, b)
+}
+
+// G34: the longest window holds what came before time went back.
+func TestG34_longestWindowBackward(t *testing.T) {
+	c := newFakeClock()
+	b := breaker.MustNew("b", breaker.Config{Trip: breaker.FailureCount(3, breaker.Within(math.MaxInt64)), Clock: c})
+	c.advance(-time.Hour)
+	assert.Equal(t, tallies{}, tally(b))
+	failing(t, b, 1)
+	c.advance(-time.Hour)
+	failing(t, b, 1)
+	assert.Equal(t, tallies{Calls: 2, Failures: 2}, tally(b))
+	c.advance(100 * 365 * 24 * time.Hour)
+	failing(t, b, 1)
+	assertState(t, breaker.Open, b)
 }
 
 // G33: on a clock that stands still nothing ends, and the rest works.

@@ -26,7 +26,10 @@ import (
 
 var errDown = errors.New("down")
 
-const openFor = time.Minute
+const (
+	openFor   = time.Minute
+	afterOpen = openFor + 1 // gobreaker is open to the end inclusive
+)
 
 // A rival is a breaker that opens at the first failure, for a minute.
 type rival struct {
@@ -76,7 +79,7 @@ func eachRival(t *testing.T, test func(t *testing.T, name string, s rival)) {
 // hour later, with a caller every minute, anything has been admitted.
 func afterProbe(s rival, probe func() error) (admitted bool) {
 	_ = s.call(context.Background(), func() error { return errDown })
-	time.Sleep(openFor + 1) // gobreaker is open to the end inclusive
+	time.Sleep(afterOpen)
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
@@ -85,7 +88,7 @@ func afterProbe(s rival, probe func() error) (admitted bool) {
 	}()
 	<-gone
 	for range 60 {
-		time.Sleep(openFor + 1) // gobreaker is open to the end inclusive
+		time.Sleep(afterOpen)
 		if s.call(context.Background(), ok) == nil {
 			return true
 		}
@@ -112,7 +115,7 @@ func TestFactHalfOpen(t *testing.T) {
 	admits := map[string]int{"mainstay": 1, "gobreaker": 1, "failsafe-go": 1, "go-resiliency": 20}
 	eachRival(t, func(t *testing.T, name string, s rival) {
 		_ = s.call(context.Background(), func() error { return errDown })
-		time.Sleep(openFor + 1) // gobreaker is open to the end inclusive
+		time.Sleep(afterOpen)
 		synctest.Wait()
 		running, end := make(chan struct{}, 20), make(chan struct{})
 		for range 20 {

@@ -2,6 +2,7 @@ package modelcheck
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -11,6 +12,7 @@ import (
 type caller struct {
 	done     chan struct{} // nil: it never ends
 	deadline time.Time     // zero: none
+	id       int           // of the permit, where that matters
 
 	mu  sync.Mutex
 	err error
@@ -23,6 +25,9 @@ var (
 	hurried = time.Unix(1, 0)
 	relaxed = time.Date(2200, time.January, 1, 0, 0, 0, 0, time.UTC)
 )
+
+// never is closed.
+var never = make(chan struct{})
 
 func newCaller(deadline time.Time) *caller {
 	return &caller{done: make(chan struct{}), deadline: deadline}
@@ -38,6 +43,15 @@ func (c *caller) end(err error) {
 	}
 }
 
+// is reports whether a hook was given this context. nil is that of explicit
+// calls; one that never ends is as good as another.
+func (c *caller) is(ctx context.Context) bool {
+	if c == nil || c.done == nil {
+		return ctx.Done() == nil
+	}
+	return ctx == c
+}
+
 func (c *caller) Deadline() (time.Time, bool) { return c.deadline, !c.deadline.IsZero() }
 func (c *caller) Done() <-chan struct{}       { return c.done }
 func (c *caller) Value(any) any               { return nil }
@@ -47,3 +61,5 @@ func (c *caller) Err() error {
 	defer c.mu.Unlock()
 	return c.err
 }
+
+func isDeadline(err error) bool { return errors.Is(err, context.DeadlineExceeded) }

@@ -11,9 +11,10 @@ import (
 
 // A refusal is why a call was rejected.
 type refusal struct {
-	hooks int
-	state breaker.State
-	stay  int
+	hooks  int
+	caller *caller
+	state  breaker.State
+	stay   int
 	opening
 }
 
@@ -44,18 +45,22 @@ func (m *model) call(id int, c *caller, got bool) *refusal {
 		m.permits = append(m.permits, make([]permit, max(id+1-len(m.permits), 0))...)
 		m.permits[id] = p
 	} else {
-		refused = m.refuse()
+		refused = m.refuse(c)
 	}
+	tell := m.cfg.rejected
 	m.deliver()
 	if !admitted {
 		m.totals.rejected++
+		if tell {
+			m.refusals = append(m.refusals, *refused)
+		}
 	}
 	return refused
 }
 
 // refuse is what the rejections of the present stay say.
-func (m *model) refuse() *refusal {
-	r := &refusal{hooks: m.cfg.hooks, state: m.raw(), stay: m.auto.stay.number, opening: m.auto.opened}
+func (m *model) refuse(c *caller) *refusal {
+	r := &refusal{hooks: m.cfg.hooks, caller: c, state: m.raw(), stay: m.auto.stay.number, opening: m.auto.opened}
 	if m.forced.on {
 		r.stay, r.opening = m.forced.stay.number, opening{breaker.ReasonForced, m.forced.cause}
 	}
@@ -66,18 +71,17 @@ func (m *model) refuse() *refusal {
 func (m *model) arrive(c *caller) {
 	a := &m.auto
 	switch {
-	case m.forced.on:
+	case m.forced.on, a.state == breaker.Closed:
 	case a.state == breaker.HalfOpen:
 		m.expire(c)
-	case a.state == breaker.Closed:
-	case m.now < a.began: // it starts over (G34)
-		a.began, a.since = m.now, m.now
 	case !a.over(m.now):
+		if m.now < a.began { // it starts over (G34)
+			a.began, a.since = m.now, m.now
+		}
 	case a.state == breaker.Open: // since the end of the open time (G5)
 		m.enter(c, func() {
-			end := a.began + int64(a.length)
-			m.lastOpen = time.Duration(end - a.since)
-			m.halfOpen(breaker.ReasonOpenTimeOver, end)
+			m.lastOpen = a.length
+			m.halfOpen(breaker.ReasonOpenTimeOver, a.began+int64(a.length))
 		})
 	default: // the ramp is over; counts are kept (G26)
 		m.enter(c, func() { a.state, a.reason, a.since = breaker.Closed, breaker.ReasonRamped, m.now })
@@ -181,6 +185,19 @@ func (m *model) report(id int, r report) {
 	}
 }
 
+// progress reports a probe in the second half of its lease as a success (G25).
+func (m *model) progress(id int) {
+	if p := &m.permits[id]; p.stay == 0 || p.reported || p.stay != m.auto.stay.number {
+		return
+	}
+	for _, p := range m.auto.stay.probes {
+		if p.permit == id && m.cfg.probeLease >= 0 && m.now-p.began >= int64(m.cfg.probeLease/2) {
+			m.report(id, report{judged: true, outcome: breaker.Success})
+			return
+		}
+	}
+}
+
 // beyondHope reports whether the call had less than MinBudget and failed by
 // its caller's deadline (G13).
 func (p *permit) beyondHope(err error) bool {
@@ -234,8 +251,8 @@ func (m *model) count(s *stay, p *permit, r report, took time.Duration) breaker.
 		if !counts {
 			continue
 		}
-		s.memories[i] = rule.add(s.memories[i], m.now, bad)
-		if bad && reason == breaker.ReasonNone && rule.reached(s.memories[i], m.now) {
+		rule.add(&s.memories[i], m.now, bad)
+		if bad && reason == breaker.ReasonNone && rule.reached(&s.memories[i], m.now) {
 			reason = why
 		}
 	}

@@ -1,16 +1,20 @@
 package modelcheck
 
 import (
+	"math"
 	"slices"
 	"time"
 
 	"github.com/mainstay-go/mainstay/breaker"
 )
 
-// trip is Breaker.Trip. First it does what a call does that arrives.
+// trip is Breaker.Trip. An open time or a ramp that is over ends first; probes
+// are lost only when a call arrives (G25).
 func (m *model) trip(d time.Duration, cause error) {
-	m.arrive(nil)
 	a := &m.auto
+	if a.state != breaker.HalfOpen {
+		m.arrive(nil)
+	}
 	switch {
 	case a.state != breaker.Open || a.over(m.now):
 		m.open(nil, breaker.ReasonTrip, because{err: cause}, d)
@@ -19,7 +23,10 @@ func (m *model) trip(d time.Duration, cause error) {
 			d = m.drawn(m.cfg.openTime(m.level))
 		}
 		if a.length >= 0 && (d < 0 || d > a.left(m.now)) {
-			a.began, a.length = m.now, max(d, -1)
+			a.length = max(d, -1)
+			if d > 0 {
+				a.length = sum(time.Duration(max(m.now-a.began, 0)), d)
+			}
 			a.opened = opening{breaker.ReasonTrip, because{err: cause}}
 		}
 	}
@@ -92,6 +99,7 @@ func (m *model) reconfigure(cfg *config) {
 		for i := range kept {
 			if i < len(m.cfg.rules) && i < len(s.memories) && cfg.rules[i].serves(&m.cfg.rules[i]) {
 				kept[i] = s.memories[i]
+				kept[i].kept = max(kept[i].kept, m.cfg.rules[i].kept(), cfg.rules[i].kept())
 			}
 		}
 		s.memories = kept
@@ -134,13 +142,21 @@ func (m *model) asOf() picture {
 			if i < 0 {
 				return 0, 0
 			}
-			return m.cfg.rules[i].counts(s.memories[i], m.now)
+			return m.cfg.rules[i].counts(&s.memories[i], m.now)
 		}
 		p.calls, p.failures = first(false)
 		p.slowOf, p.slow = first(true)
 	default:
 	}
 	return p
+}
+
+// sum is a+b, saturated; neither is negative.
+func sum(a, b time.Duration) time.Duration {
+	if a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+	return a + b
 }
 
 // look is the picture now: an open time that is over is half-open since its
@@ -168,7 +184,7 @@ func (m *model) retryAfter(state breaker.State, stay int) time.Duration {
 func (m *model) due() []int64 {
 	var at []int64
 	add := func(from int64, d time.Duration) {
-		if d > 0 && from <= m.now+int64(d) && from > -1<<62 && int64(d) < 1<<62 {
+		if d > 0 && d < 1<<60 { // not those that never come
 			at = append(at, from+int64(d))
 		}
 	}
@@ -184,10 +200,10 @@ func (m *model) due() []int64 {
 		add(m.closedAt, or(m.cfg.stableAfter, m.lastOpen))
 	}
 	for i, r := range m.cfg.rules {
-		if r.window.Within == 0 || len(m.auto.stay.memories[i]) == 0 {
+		list := m.auto.stay.memories[i].list
+		if r.window.Within == 0 || len(list) == 0 {
 			continue
 		}
-		list := m.auto.stay.memories[i]
 		width := int64(1)
 		if r.bucketed() {
 			width = int64(r.window.Within) / r.buckets()

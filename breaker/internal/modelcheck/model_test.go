@@ -26,14 +26,17 @@ type model struct {
 
 	permits []permit
 	totals  totals
-	events  []event
-	done    []completion
+
+	// What the hooks are told.
+	events   []event
+	done     []completion
+	refusals []refusal
 
 	queue      []event
 	delivering bool
 	told       func(event) // what a Transition hook does, or nil
 
-	jittered time.Duration // the open time that the breaker has drawn
+	jittered []time.Duration // open times that the breaker has drawn, in order
 }
 
 // An automatic state may wait under a forced one.
@@ -144,6 +147,7 @@ func (m *model) copy() *model {
 	c.permits = slices.Clone(m.permits)
 	c.events = slices.Clip(m.events)
 	c.done = slices.Clip(m.done)
+	c.refusals = slices.Clip(m.refusals)
 	c.queue = slices.Clip(m.queue)
 	c.auto.stay = m.auto.stay.copy()
 	c.forced.stay = m.forced.stay.copy()
@@ -154,7 +158,7 @@ func (s stay) copy() stay {
 	s.probes = slices.Clone(s.probes)
 	s.memories = slices.Clone(s.memories)
 	for i := range s.memories {
-		s.memories[i] = slices.Clip(s.memories[i])
+		s.memories[i].list = slices.Clone(s.memories[i].list)
 	}
 	return s
 }
@@ -174,17 +178,21 @@ func (m *model) raw() breaker.State {
 }
 
 // over reports whether the open time or the ramp has ended: at exactly its
-// length it has (G2).
+// length it has (G2). A ramp that Reconfigure took away is over, whatever the
+// clock says.
 func (a *automatic) over(now int64) bool {
-	return a.length >= 0 && now-a.began >= int64(a.length)
+	return a.length == 0 || a.length > 0 && now-a.began >= int64(a.length)
 }
 
 // left is the time left of an open stay, at most its length (G34).
 func (a *automatic) left(now int64) time.Duration {
-	if a.length < 0 {
+	switch {
+	case a.length < 0:
 		return 0
+	case now < a.began:
+		return a.length
 	}
-	return min(max(a.length-time.Duration(now-a.began), 0), a.length)
+	return max(a.length-time.Duration(now-a.began), 0)
 }
 
 // enter makes a transition. change puts the new state in place.
@@ -229,10 +237,10 @@ func (m *model) deliver() {
 func (m *model) open(c *caller, reason breaker.Reason, cause because, length time.Duration) {
 	m.enter(c, func() {
 		m.totals.trips++
+		if m.rested() {
+			m.level = 0
+		}
 		if length == 0 {
-			if m.rested() {
-				m.level = 0
-			}
 			m.level++
 			length = m.drawn(m.cfg.openTime(m.level))
 		}
@@ -244,23 +252,29 @@ func (m *model) open(c *caller, reason breaker.Reason, cause because, length tim
 }
 
 // rested reports whether the breaker has been closed, recovering included, for
-// so long that the backoff starts over.
+// so long that the backoff starts over. If the clock went back to before it
+// closed nobody knows, and time going backward lengthens nothing (G34).
 func (m *model) rested() bool {
 	if m.auto.state != breaker.Closed && m.auto.state != breaker.Recovering {
 		return false
 	}
 	stable := or(m.cfg.stableAfter, m.lastOpen)
-	return stable < 0 || m.now-m.closedAt >= int64(stable)
+	return stable < 0 || m.now < m.closedAt || m.now-m.closedAt >= int64(stable)
 }
 
 // drawn is the open time that jitter has made of d. The model cannot tell what
 // the breaker drew, but only so far from d may it be.
 func (m *model) drawn(d time.Duration) time.Duration {
 	j := max(m.cfg.raw.Jitter, 0)
-	if got := m.jittered; j > 0 && d > 0 && float64(got) >= float64(d)*(1-j)-1 && float64(got) <= float64(d)*(1+j)+1 {
-		return got
+	if j == 0 || d < 0 || len(m.jittered) == 0 {
+		return d
 	}
-	return d
+	got := m.jittered[0]
+	m.jittered = m.jittered[1:]
+	if x := float64(got); x < float64(d)*(1-j)-1 || x > float64(d)*(1+j)+1 {
+		return d
+	}
+	return got
 }
 
 // halfOpen begins a half-open stay.

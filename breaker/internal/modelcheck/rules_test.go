@@ -2,6 +2,8 @@ package modelcheck
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/mainstay-go/mainstay/breaker"
@@ -76,55 +78,82 @@ func (r *ruleSpec) serves(o *ruleSpec) bool {
 		(!r.bucketed() || r.buckets() == o.buckets())
 }
 
-// A memory is all that a rule has ever been told in one stay.
-type memory []entry
+// kept is how many bad outcomes a rule has to remember: as many as open, or as
+// may come before a rate counts.
+func (r *ruleSpec) kept() int {
+	switch {
+	case r.kind == consecutive, r.bucketed():
+		return math.MaxInt
+	case r.kind == failureCount:
+		return r.limit
+	}
+	open := (r.rate*int64(r.window.Last) + million - 1) / million
+	return max(int(open), r.minimum())
+}
+
+// A memory is all that a rule has been told in one stay. Of bad outcomes it
+// has so many as it ever had to, if more come because the stay is suspended by
+// a forced state (G37).
+type memory struct {
+	list []entry
+	kept int
+}
 
 // An entry is one outcome. Times never decrease: an outcome that ends before
 // one that was counted already is counted with it (G34).
 type entry struct {
-	bad bool
-	at  int64 // its moment; for a rate over Within, the number of its bucket
+	bad       bool
+	forgotten bool
+	at        int64 // its moment; for a rate over Within, the number of its bucket
 }
 
 // instant is what an outcome that ends now is filed under.
-func (r *ruleSpec) instant(m memory, now int64) int64 {
+func (r *ruleSpec) instant(m *memory, now int64) int64 {
 	if r.bucketed() {
 		now = max(now, 0) / (int64(r.window.Within) / r.buckets())
 	}
-	if len(m) > 0 {
-		now = max(now, m[len(m)-1].at)
+	if n := len(m.list); n > 0 {
+		now = max(now, m.list[n-1].at)
 	}
 	return now
 }
 
 // add counts an outcome that ends now. Good ones are nothing to a log.
-func (r *ruleSpec) add(m memory, now int64, bad bool) memory {
+func (r *ruleSpec) add(m *memory, now int64, bad bool) {
 	if !bad && r.kind == failureCount && r.window.Within > 0 {
-		return m
+		return
 	}
-	return append(m, entry{bad: bad, at: r.instant(m, now)})
+	m.kept = max(m.kept, r.kept())
+	m.list = append(m.list, entry{bad: bad, at: r.instant(m, now)})
+	for i, n := len(m.list)-1, 0; i >= 0 && n <= m.kept; i-- {
+		if m.list[i].bad && !m.list[i].forgotten {
+			n++
+			m.list[i].forgotten = n > m.kept
+		}
+	}
 }
 
 // counts is how many outcomes the window holds now, and how many bad ones.
-func (r *ruleSpec) counts(m memory, now int64) (calls, bad int64) {
+func (r *ruleSpec) counts(m *memory, now int64) (calls, bad int64) {
 	now = r.instant(m, now)
-	for i := len(m) - 1; i >= 0; i-- {
+	full := r.window.Last == 0 || len(m.list) >= r.window.Last
+	for _, e := range slices.Backward(m.list) {
 		in := true
 		switch {
 		case r.kind == consecutive:
-			in = m[i].bad
+			in = e.bad
 		case r.window.Last > 0:
 			in = calls < int64(r.window.Last)
 		case r.bucketed(): // the present bucket, and those before it
-			in = m[i].at > now-r.buckets()
+			in = e.at > now-r.buckets()
 		default: // one that is exactly Within old has left (G2)
-			in = now-m[i].at < int64(r.window.Within)
+			in = now-e.at < int64(r.window.Within) && !e.forgotten
 		}
 		if !in {
 			break
 		}
 		calls++
-		if m[i].bad {
+		if e.bad && !(full && e.forgotten) {
 			bad++
 		}
 	}
@@ -132,7 +161,7 @@ func (r *ruleSpec) counts(m memory, now int64) (calls, bad int64) {
 }
 
 // reached reports whether the rule's limit is reached.
-func (r *ruleSpec) reached(m memory, now int64) bool {
+func (r *ruleSpec) reached(m *memory, now int64) bool {
 	calls, bad := r.counts(m, now)
 	if r.kind == consecutive || r.kind == failureCount {
 		return bad >= int64(r.limit)
