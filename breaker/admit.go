@@ -18,11 +18,19 @@ type call struct {
 // stays, rejections, and the share of a ramp.
 func (b *Breaker) admit(ctx context.Context, c *call) error {
 	e := b.cur.Load()
-	if e.pass != closely {
-		c.begin(e, ctx)
-		return nil
+	now := int64(0)
+	for {
+		if e.pass != closely {
+			c.begin(e, ctx)
+			return nil
+		}
+		now = b.time.now()
+		again := b.cur.Load()
+		if again == e {
+			break
+		}
+		e = again // and the time is not that of e's stay
 	}
-	now := b.time.now()
 	switch {
 	case e.state == ForcedOpen:
 		return b.reject(ctx, e, now)
@@ -39,13 +47,13 @@ func (b *Breaker) admit(ctx context.Context, c *call) error {
 	default:
 		return b.reject(ctx, e, now)
 	}
-	return b.admitLocked(ctx, c, b.time.moment())
+	return b.admitLocked(ctx, c)
 }
 
 // admitLocked is admit with the lock, after everything that was due. Events are
 // delivered before the call runs.
-func (b *Breaker) admitLocked(ctx context.Context, c *call, m moment) error {
-	b.mu.Lock()
+func (b *Breaker) admitLocked(ctx context.Context, c *call) error {
+	m := b.look()
 	b.advance(ctx, m)
 	e := b.cur.Load()
 	admitted := true
@@ -53,6 +61,7 @@ func (b *Breaker) admitLocked(ctx context.Context, c *call, m moment) error {
 	case HalfOpen:
 		c.ticket, admitted = e.stay.half.admit(m.now, e.set.Probes)
 		e.stay.half.publish(e.set)
+		b.changes.Add(1)
 	case Recovering:
 		admitted = e.stay.ramp.admit(rampShare(e.span, e.set.RampFrom, m.now))
 	case Open, ForcedOpen:

@@ -11,12 +11,16 @@ import (
 // copied. All methods may be used concurrently. There is nothing to close: a
 // breaker owns no goroutine, timer or channel, and one that is dropped is just
 // garbage.
+//
+// Methods without an error result panic if b is nil or was not made by New; the
+// others return an error that says so.
 type Breaker struct {
 	// cur is all that the healthy path reads. Written under mu.
 	cur  atomic.Pointer[epoch]
 	past atomic.Pointer[past] // nil until something happens
 	mu   sync.Mutex           // held for no user code
 
+	changes       atomic.Uint64 // of all that is timed; written under mu
 	ignored, late atomic.Uint64
 
 	name    string
@@ -25,7 +29,7 @@ type Breaker struct {
 }
 
 // New makes a breaker. The name is free text for people: errors, events and
-// snapshots carry it. The error joins all problems of cfg; each names the field
+// snapshots carry it. It may be empty and need not be unique. The error joins all problems of cfg; each names the field
 // and the value. New starts nothing.
 func New(name string, cfg Config) (*Breaker, error) {
 	set, err := newSettings(cfg)
@@ -64,8 +68,7 @@ func (b *Breaker) control(f func(ctx context.Context, cur *epoch, m moment)) {
 	if cur == nil {
 		panic(errZeroBreaker)
 	}
-	m := b.time.moment()
-	b.mu.Lock()
+	m := b.look()
 	f(context.Background(), b.cur.Load(), m)
 	if b.unlock() {
 		b.deliver()

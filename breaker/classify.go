@@ -29,6 +29,9 @@ func (o Outcome) String() string {
 	return fmt.Sprintf("outcome(%d)", uint8(o))
 }
 
+// MarshalText is String, so that outcomes read well in JSON. It never fails.
+func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
 // DefaultClassify is the classifier of a Config without one, for own
 // classifiers to fall back on. A nil error is Success; every other is a
 // Failure, except that these are Ignored:

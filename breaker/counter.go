@@ -6,14 +6,27 @@ import "sync/atomic"
 // the time as an argument and the rule with its limits too, so that
 // Reconfigure can change these without touching the counts.
 //
-// good is safe at any time from any goroutine. bad and fit need the breaker's
-// lock; counts reads atomics one by one and may be a few concurrent
+// An outcome and the end of the stay meet in one atomic word: an outcome that
+// comes after the end finds that it is late, also if nobody knows yet. So every
+// run has an order that explains it.
+//
+// good is safe at any time from any goroutine. The others but counts need the
+// breaker's lock; counts reads atomics one by one and may be a few concurrent
 // outcomes off.
 type counter interface {
-	good(now int64)                               // an outcome that is not bad
-	bad(now int64, r *rule) (trip bool)           // one that is; reports whether the rule's limit is reached
-	counts(now int64, r *rule) (calls, bad int64) // bad <= calls; equal if successes are not counted
-	fit(r *rule)                                  // makes room for the rule's new limit
+	// good counts an outcome that is not bad. It reports false, and counts
+	// nothing, if the counter is retired.
+	good(now int64) bool
+	// bad counts one that is, and reports whether the limit is reached. With
+	// seal that retires the counter in the same step.
+	bad(now int64, r *rule, seal bool) (full bool)
+	// counts is what the window holds; bad <= calls, and equal if successes
+	// are not counted.
+	counts(now int64, r *rule) (calls, bad int64)
+	// fit makes room for the rule's new limit.
+	fit(r *rule)
+	// retire ends the counter with its stay. counts goes on telling what it was.
+	retire()
 	// pulse is a word that is 0 while a good outcome changes nothing; nil if
 	// every one has to be told.
 	pulse() *atomic.Int64
@@ -36,29 +49,46 @@ func newCounter(r *rule) counter {
 	return newRateWindow(int64(r.window.Within), r.buckets(), stripes())
 }
 
-// A streak counts consecutive failures in one word. Every outcome linearises
-// at its one atomic access, so failures need no lock either.
+// A streak counts consecutive failures in one word; once retired, retiredBias
+// is taken from it. Failures that do not reach the limit need no lock either.
 type streak struct{ n atomic.Int64 }
 
-func (s *streak) good(int64) {
+const retiredBias = 1 << 62
+
+func (s *streak) good(int64) bool {
 	for {
 		n := s.n.Load()
 		// A failure that slips in between makes the swap fail. Giving up then
 		// would leave a count that no order of the outcomes explains.
-		if n == 0 || s.n.CompareAndSwap(n, 0) {
-			return
+		if n == 0 || n > 0 && s.n.CompareAndSwap(n, 0) {
+			return true
+		}
+		if n < 0 {
+			return false
 		}
 	}
 }
 
-func (s *streak) bad(_ int64, r *rule) bool { return s.n.Add(1) >= r.bad() }
+func (s *streak) bad(_ int64, r *rule, seal bool) bool {
+	for {
+		n := s.n.Load()
+		next := n + 1
+		full := next >= r.bad()
+		if full && seal {
+			next -= retiredBias
+		}
+		if s.n.CompareAndSwap(n, next) {
+			return full
+		}
+	}
+}
 
 // below counts a bad outcome if that does not reach the limit, and reports
-// whether it did not.
+// whether it did. It needs no lock.
 func (s *streak) below(limit int64) bool {
 	for {
 		n := s.n.Load()
-		if n+1 >= limit {
+		if n < 0 || n+1 >= limit {
 			return false
 		}
 		if s.n.CompareAndSwap(n, n+1) {
@@ -69,7 +99,18 @@ func (s *streak) below(limit int64) bool {
 
 func (s *streak) counts(int64, *rule) (calls, bad int64) {
 	n := s.n.Load()
+	if n < 0 {
+		n += retiredBias
+	}
 	return n, n
+}
+
+func (s *streak) retire() {
+	for {
+		if n := s.n.Load(); n < 0 || s.n.CompareAndSwap(n, n-retiredBias) {
+			return
+		}
+	}
 }
 
 func (s *streak) fit(*rule)            {}

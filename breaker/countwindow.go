@@ -23,6 +23,9 @@ import "sync/atomic"
 // good one takes no ticket, which is to say it came first. The other way round,
 // a good outcome with ticket t swaps last from the value it loaded, so a bad
 // outcome that stored its own in between keeps the window from becoming clean.
+//
+// A retired window gives out tickets from retiredBias on only, and last is
+// negative. A good outcome that loaded last before learns it from its ticket.
 type countWindow struct {
 	last atomic.Int64
 	seq  atomic.Int64
@@ -30,34 +33,59 @@ type countWindow struct {
 	hist atomic.Pointer[history]
 }
 
-func (w *countWindow) good(int64) {
+func (w *countWindow) good(int64) bool {
 	l := w.last.Load()
-	if l == 0 {
-		return
+	if l <= 0 {
+		return l == 0
 	}
-	if t := w.seq.Add(1); t-(l-1) >= w.size {
+	t := w.seq.Add(1)
+	if t > retiredBias {
+		return false
+	}
+	if t-(l-1) >= w.size {
 		w.last.CompareAndSwap(l, 0)
+	}
+	return true
+}
+
+func (w *countWindow) bad(_ int64, r *rule, seal bool) bool {
+	h := w.hist.Load()
+	for {
+		last := w.seq.Load()
+		t, next := last+1, last+1
+		full := w.fullWith(t, r, h)
+		if full && seal {
+			next += retiredBias
+		}
+		if !w.seq.CompareAndSwap(last, next) {
+			continue
+		}
+		h.add(t)
+		w.last.Store(t + 1)
+		if full && seal {
+			w.last.Store(-1)
+		}
+		return full
 	}
 }
 
-func (w *countWindow) bad(_ int64, r *rule) bool {
-	t := w.seq.Add(1)
-	h := w.hist.Load()
-	h.add(t)
-	w.last.Store(t + 1)
+// fullWith reports whether a bad outcome with ticket t reaches the limit.
+func (w *countWindow) fullWith(t int64, r *rule, h *history) bool {
 	limit := r.bad()
 	switch {
-	case t >= w.size:
-	case r.kind == failureCount:
-		return h.added.Load() >= limit
-	default:
-		return r.exceeds(t, h.added.Load())
+	case t < w.size && r.kind == failureCount:
+		return h.added.Load()+1 >= limit
+	case t < w.size:
+		return r.exceeds(t, h.added.Load()+1)
 	}
-	return h.held() >= limit && h.newest(limit) > t-w.size
+	return limit == 1 || h.held() >= limit-1 && h.newest(limit-1) > t-w.size
 }
 
 func (w *countWindow) counts(int64, *rule) (calls, bad int64) {
 	t := w.seq.Load()
+	if t > retiredBias {
+		t -= retiredBias
+	}
 	h := w.hist.Load()
 	if t < w.size {
 		return t, min(h.added.Load(), t)
@@ -66,6 +94,12 @@ func (w *countWindow) counts(int64, *rule) (calls, bad int64) {
 		return w.size, 0
 	}
 	return w.size, h.above(t - w.size)
+}
+
+func (w *countWindow) retire() {
+	if w.last.Swap(-1) >= 0 {
+		w.seq.Add(retiredBias)
+	}
 }
 
 func (w *countWindow) fit(r *rule)          { fit(&w.hist, r.kept()) }

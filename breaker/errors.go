@@ -6,13 +6,16 @@ import (
 	"time"
 )
 
-// The sentinels match rejections under errors.Is. ErrRejected matches every
-// one, the others tell which: ErrOpen those of an open or forced-open breaker,
-// ErrTooManyProbes those of a half-open one. What a recovering breaker sheds
-// matches ErrRejected only.
+// The sentinels match rejections under errors.Is. What a recovering breaker
+// sheds matches ErrRejected only.
 var (
-	ErrRejected      = errors.New("breaker: call rejected")
-	ErrOpen          = errors.New("breaker: circuit open")
+	// ErrRejected matches every rejection.
+	ErrRejected = errors.New("breaker: call rejected")
+
+	// ErrOpen matches the rejections of an open or forced-open breaker.
+	ErrOpen = errors.New("breaker: circuit open")
+
+	// ErrTooManyProbes matches the rejections of a half-open breaker.
 	ErrTooManyProbes = errors.New("breaker: too many probes")
 )
 
@@ -23,10 +26,15 @@ var (
 // must not take a rejection for the error that opened the breaker long before
 // (G39). Read Cause to find out what that was.
 type RejectedError struct {
-	Name   string // of the breaker
-	State  State  // that refused: Open, ForcedOpen, HalfOpen or Recovering
-	Reason Reason // of the opening
-	Cause  error  // of the opening; may be nil
+	Name  string // of the breaker
+	State State  // that refused: Open, ForcedOpen, HalfOpen or Recovering
+
+	// Reason is that of the opening: ReasonFailures, ReasonSlowCalls,
+	// ReasonProbeFailed, ReasonProbeLost or ReasonTrip, and ReasonForced if
+	// State is ForcedOpen.
+	Reason Reason
+
+	Cause error // of the opening; may be nil
 
 	issuer *Breaker // nil if made by hand
 	stay   *stay

@@ -37,7 +37,9 @@ type GroupConfig[K comparable] struct {
 	// too.
 	Config Config
 
-	// Name names the breaker of a key. Nil: fmt.Sprint.
+	// Name names the breaker of a key. It is called for a key that is not
+	// known, outside the lock, so it may run concurrently, and more than once
+	// for a key that several goroutines ask for first. Nil: fmt.Sprint.
 	Name func(K) string
 
 	// Max is how many keys are kept. It is a soft bound: breakers that are not
@@ -93,7 +95,8 @@ func (m *member[K]) touch() bool {
 	}
 }
 
-// NewGroup makes a group. The error is that of [New] for cfg.Config.
+// NewGroup makes a group. The error is that of [New] for cfg.Config: nothing
+// else in cfg can be wrong. NewGroup makes no breaker.
 func NewGroup[K comparable](cfg GroupConfig[K]) (*Group[K], error) {
 	set, err := newSettings(cfg.Config)
 	if err != nil {
@@ -145,7 +148,8 @@ func (g *Group[K]) Get(key K) *Breaker {
 }
 
 // GetWith is Get with a Config for this key. It is used, and checked, only if
-// the key is new; Group.Reconfigure does not concern its breaker.
+// the key is new; Group.Reconfigure does not concern its breaker. On an error,
+// that of [New], the key is not kept.
 func (g *Group[K]) GetWith(key K, cfg Config) (*Breaker, error) {
 	if m := (*g.hits.Load())[key]; m != nil && m.touch() {
 		return &m.Breaker, nil

@@ -268,6 +268,22 @@ func TestG4_doneOnEntry(t *testing.T) {
 	}
 }
 
+// G4: also where nobody wants to know anything of the call.
+func TestG4_doneOnEntryWithoutHooks(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errOther)
+	for _, rule := range []breaker.Rule{{}, breaker.FailureRate(1, 1, breaker.LastN(1)), breaker.FailureRate(1, 1, breaker.Within(time.Second))} {
+		for form, call := range forms {
+			b := breaker.MustNew("b", breaker.Config{Trip: rule})
+			assert.Equal(t, errOther, call(ctx, b, func(context.Context) error {
+				assert.Fail(t, "ran")
+				return errBoom
+			}), form)
+			assert.Equal(t, tallies{}, tally(b), form)
+		}
+	}
+}
+
 // G5, G30: the call that finds the open time over is the first probe, and its
 // event comes before fn.
 func TestG5_firstProbe(t *testing.T) {

@@ -237,14 +237,14 @@ func TestG34_windowsBackward(t *testing.T) {
 		"count": breaker.FailureCount(4, breaker.Within(w)),
 	}
 	for name, rule := range rules {
-		for _, back := range []time.Duration{1, time.Second, w, 100 * w, 100 * 365 * 24 * time.Hour} {
+		for _, back := range []time.Duration{1, 3 * time.Second, w, w + 3*time.Second, 100*w + 7*time.Second, 100 * 365 * 24 * time.Hour} {
 			c := newFakeClock()
 			b := breaker.MustNew("b", breaker.Config{Trip: rule, Clock: c})
 			c.advance(time.Hour)
-			failing(t, b, 2)
-			c.advance(-back)
-			assert.Equal(t, tallies{Calls: 2, Failures: 2}, tally(b), "%s, %v back", name, back)
 			failing(t, b, 1)
+			c.advance(-back)
+			assert.Equal(t, tallies{Calls: 1, Failures: 1}, tally(b), "%s, %v back", name, back)
+			failing(t, b, 2)
 			assert.Equal(t, tallies{Calls: 3, Failures: 3}, tally(b), "%s, %v back", name, back)
 			c.advance(back)
 			assert.Equal(t, tallies{Calls: 3, Failures: 3}, tally(b), "%s, %v back", name, back)

@@ -9,8 +9,14 @@ import (
 // Hooks observe a breaker. Nil fields are skipped. Hooks run outside all locks
 // and may call every method of the breaker; a panic in one is contained and
 // counted in Snapshot.HookPanics.
+//
+// Hooks run on the goroutines of callers, so they must not block: no I/O, no
+// send on a channel that may be full. A caller waits for its hook, and events
+// queue up behind a Transition that does not return. Count, or hand over to a
+// goroutine of your own.
 type Hooks struct {
-	// Transition is told every change of state, once, in order, never two at a
+	// Transition is told every change of state, and what would have been one in
+	// a forced-closed breaker (Transition.WouldOpen), once, in order, never two at a
 	// time, on the goroutine of some caller of the breaker. If no delivery is
 	// under way, it has returned before the call that caused the change does,
 	// and the half-open event comes before the probe runs. A slow hook delays
@@ -27,12 +33,19 @@ type Hooks struct {
 	Done func(context.Context, Completion)
 }
 
-// A Transition is one change of state.
+// A Transition is one change of state, or with WouldOpen one that was not made.
 type Transition struct {
-	Name     string
+	// Name is that of the breaker.
+	Name string
+
+	// From and To differ, but with WouldOpen.
 	From, To State
-	At       time.Time
-	Reason   Reason
+
+	// At is when it happened, on Config.Clock. The hook may run later.
+	At time.Time
+
+	// Reason tells what brought it about.
+	Reason Reason
 
 	// Cause is the error behind an opening, also a forced or a would-be one.
 	Cause error
@@ -50,13 +63,21 @@ type Transition struct {
 
 // A Completion is one reported call.
 type Completion struct {
-	Name    string
+	// Name is that of the breaker.
+	Name string
+
+	// Outcome is the one that counted, after Classify and MinBudget.
 	Outcome Outcome
-	Err     error
-	Took    time.Duration
+
+	// Err is what the call returned, or the cause given to Permit.Record or
+	// Permit.Trip. Nil on a success without one.
+	Err error
+
+	// Took is the time from admission to report, on Config.Clock.
+	Took time.Duration
 
 	Slow    bool // took at least the smallest threshold of a SlowRate rule
-	Probe   bool
+	Probe   bool // admitted by a half-open breaker
 	Late    bool // the stay that admitted the call was over
 	Aborted bool // fn panicked or called runtime.Goexit
 }

@@ -307,7 +307,7 @@ func TestCountersAgainstLists(t *testing.T) {
 					}
 
 					if bad {
-						require.Equal(t, want, c.bad(now, &r), "seed %d, outcome %d: limit", seed, len(all))
+						require.Equal(t, want, c.bad(now, &r, false), "seed %d, outcome %d: limit", seed, len(all))
 					} else {
 						c.good(now)
 					}
@@ -355,7 +355,7 @@ func TestRateWindowAgainstList(t *testing.T) {
 				}
 			}
 			if bad {
-				require.Equal(t, calls >= 4 && 2*bads >= calls, w.bad(now, &r), "seed %d", seed)
+				require.Equal(t, calls >= 4 && 2*bads >= calls, w.bad(now, &r, false), "seed %d", seed)
 			} else {
 				w.good(now)
 			}
@@ -397,11 +397,11 @@ func TestRateWindowHeldUp(t *testing.T) {
 func TestLogWindowBackward(t *testing.T) {
 	r := rule{kind: failureCount, limit: 3, window: Within(1000)}
 	c := newCounter(&r)
-	assert.False(t, c.bad(5000, &r))
-	assert.False(t, c.bad(10, &r))
+	assert.False(t, c.bad(5000, &r, false))
+	assert.False(t, c.bad(10, &r, false))
 	calls, bad := c.counts(10, &r)
 	assert.Equal(t, [2]int64{2, 2}, [2]int64{calls, bad})
-	assert.True(t, c.bad(5999, &r))
+	assert.True(t, c.bad(5999, &r, false))
 	_, bad = c.counts(6000, &r)
 	assert.Equal(t, int64(1), bad, "G2: exactly W old has left")
 }
@@ -411,7 +411,7 @@ func TestHistoryFit(t *testing.T) {
 	r := rule{kind: failureCount, limit: 5, window: LastN(10)}
 	c := newCounter(&r)
 	for range 3 {
-		c.bad(0, &r)
+		c.bad(0, &r, false)
 	}
 	r.limit = 2
 	c.fit(&r)
@@ -419,15 +419,15 @@ func TestHistoryFit(t *testing.T) {
 	assert.Equal(t, int64(3), bad, "lowered")
 	r.limit = 5
 	c.fit(&r)
-	assert.False(t, c.bad(0, &r), "4 of 5")
+	assert.False(t, c.bad(0, &r, false), "4 of 5")
 	r.limit = 7
 	c.fit(&r)
-	assert.False(t, c.bad(0, &r), "5 of 7")
+	assert.False(t, c.bad(0, &r, false), "5 of 7")
 	_, bad = c.counts(0, &r)
 	assert.Equal(t, int64(5), bad, "raised")
 	r.limit = 3
 	c.fit(&r)
-	assert.True(t, c.bad(0, &r), "a limit that is exceeded takes effect at the next bad outcome")
+	assert.True(t, c.bad(0, &r, false), "a limit that is exceeded takes effect at the next bad outcome")
 	for range 10 {
 		c.good(0)
 	}

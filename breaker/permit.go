@@ -20,8 +20,9 @@ type Permit struct {
 }
 
 // Allow is the two-step form of [Do], for calls that do not fit a function: it
-// returns a Permit, or the error that Do would. On an error the Permit is zero,
-// so that a deferred Done is safe. ctx is kept for the classifier and the hooks.
+// returns a [Permit], or the error that Do would. On an error the Permit is zero,
+// so that a deferred Done is safe. The Permit keeps ctx, for the classifier and
+// the hooks, until it is garbage itself.
 func (b *Breaker) Allow(ctx context.Context) (Permit, error) {
 	if ctx != nil && b != nil {
 		if e := b.cur.Load(); e != nil && e.pass == freely {

@@ -39,8 +39,8 @@ func (c *call) brief(o Outcome) bool {
 	case e.set.isSlow(s.took) || e.muted(s.now):
 		return false
 	case o == Success:
-		for _, k := range e.counters {
-			k.good(s.now)
+		if !e.succeeded(s) {
+			return false
 		}
 	case o != Failure || e.streak == nil || !e.streak.below(int64(e.set.rules[0].limit)):
 		return false
@@ -121,8 +121,8 @@ func (r *report) slowCounts(c *call) bool { return r.outcome != Ignored || ended
 
 // book counts an outcome in the windows of a closed, recovering or forced
 // closed stay, and opens if that reaches a limit. It reports whether the stay
-// is over, and whether events are owed. Outcomes that are bad for no rule take no lock; neither do failures
-// if the only rule is a streak.
+// is over, and whether events are owed. A success that is not slow needs no
+// lock.
 func (b *Breaker) book(c *call, r *report, s sight, cur *epoch) (late, owed bool) {
 	e := cur.of(c.e.stay)
 	switch {
@@ -130,39 +130,43 @@ func (b *Breaker) book(c *call, r *report, s sight, cur *epoch) (late, owed bool
 		return true, false
 	case e.muted(s.now):
 		return false, false
-	case r.outcome != Failure && !(e.set.isSlow(s.took) && r.slowCounts(c)):
-		if r.outcome == Success {
-			e.count(c, r, s)
-		}
+	case r.outcome == Failure || e.set.isSlow(s.took) && r.slowCounts(c):
+	case r.outcome == Ignored || e.succeeded(s):
 		return false, false
 	}
-	var full counter
-	if k := e.streak; k != nil {
-		if k.n.Add(1) >= e.set.rules[0].bad() {
-			full = k
+	return b.bookLocked(c, r, s)
+}
+
+// succeeded tells a success that is not slow to every counter. It reports false
+// if the stay has ended, or Reconfigure has replaced a counter: then the lock
+// will tell which.
+func (e *epoch) succeeded(s sight) bool {
+	for i, k := range e.counters {
+		if s.took == unknown && e.set.rules[i].kind == slowRate {
+			continue
 		}
-	} else {
-		full, late = b.countLocked(c, r, s)
+		if !k.good(s.now) {
+			return false
+		}
 	}
-	if !late && (full != nil || r.trip) {
-		owed = b.trip(c, r, s, full)
-	}
-	return late, owed
+	return true
 }
 
-func (b *Breaker) countLocked(c *call, r *report, s sight) (full counter, late bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	e := b.cur.Load().of(c.e.stay)
+// bookLocked counts an outcome and does what it decides, in one step for all
+// who look. An outcome of a parked stay counts but cannot move it.
+func (b *Breaker) bookLocked(c *call, r *report, s sight) (late, owed bool) {
+	m := b.look()
+	cur := b.cur.Load()
+	e := cur.of(c.e.stay)
 	if e == nil {
-		return nil, true
+		b.mu.Unlock()
+		return true, false
 	}
-	return e.count(c, r, s), false
-}
-
-// count tells an outcome to every counter it concerns and returns the first
-// whose limit it reaches. If it is bad for a rule the lock is held.
-func (e *epoch) count(c *call, r *report, s sight) (full counter) {
+	if e.muted(m.now) {
+		b.mu.Unlock()
+		return false, false
+	}
+	reason := ReasonNone
 	for i, k := range e.counters {
 		rule := &e.set.rules[i]
 		bad := r.outcome == Failure
@@ -171,57 +175,31 @@ func (e *epoch) count(c *call, r *report, s sight) (full counter) {
 		}
 		switch {
 		case bad:
-			if k.bad(s.now, rule) && full == nil {
-				full = k
+			if k.bad(m.now, rule, e == cur) && reason == ReasonNone {
+				reason = rule.reason()
 			}
 		case r.outcome == Ignored, rule.kind == slowRate && s.took == unknown:
 		default:
-			k.good(s.now)
+			k.good(m.now)
 		}
 	}
-	return full
-}
-
-// trip opens, or says that it would, because a counter is full or the permit
-// said so. The lock was free since the outcome was counted, so that the clock
-// is not read under it. Meanwhile another outcome may have opened, and the
-// stay is over; or it may have made a forced-closed breaker start counting
-// anew. Both leave nothing to do. A success in between does not: this outcome
-// reached the limit when it was counted.
-func (b *Breaker) trip(c *call, r *report, s sight, full counter) (owed bool) {
-	m := b.time.moment()
-	b.mu.Lock()
-	cur := b.cur.Load()
-	reason, at := ReasonTrip, -1
-	for i, k := range cur.counters {
-		if k == full {
-			at = i
-		}
+	if r.trip {
+		reason = ReasonTrip
 	}
 	switch {
-	case cur.stay != c.e.stay: // over, or parked: then it is counted but cannot move
-	case full != nil && at < 0 && !r.trip:
+	case reason == ReasonNone || e != cur:
+	case cur.state == ForcedClosed:
+		b.wouldOpen(c.ctx, reason, r.cause(s, cur.set), m)
 	default:
-		if !r.trip {
-			reason = ReasonFailures
-			if cur.set.rules[at].kind == slowRate {
-				reason = ReasonSlowCalls
-			}
-		}
-		if cur.state == ForcedClosed {
-			b.wouldOpen(c.ctx, reason, r.cause(s, cur.set), m)
-		} else {
-			b.open(c.ctx, reason, r.cause(s, cur.set), r.openFor, m)
-		}
+		b.open(c.ctx, reason, r.cause(s, cur.set), r.openFor, m)
 	}
-	return b.unlock()
+	return false, b.unlock()
 }
 
 // bookProbe counts the outcome of a probe and does what it decides. It reports
 // whether the stay, or the probe's lease, is over, and whether events are owed.
 func (b *Breaker) bookProbe(c *call, r *report, s sight) (late, owed bool) {
-	m := b.time.moment()
-	b.mu.Lock()
+	m := b.look()
 	cur := b.cur.Load()
 	if cur.stay != c.e.stay || !cur.stay.half.release(c.ticket) {
 		b.mu.Unlock()

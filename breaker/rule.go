@@ -211,6 +211,14 @@ func (r *rule) String() string {
 	return s
 }
 
+// reason is that of an opening by the rule.
+func (r *rule) reason() Reason {
+	if r.kind == slowRate {
+		return ReasonSlowCalls
+	}
+	return ReasonFailures
+}
+
 // validate returns every problem of the rule.
 func (r Rule) validate() []error {
 	list := r.list()

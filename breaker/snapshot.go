@@ -37,7 +37,9 @@ func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 // A Reason tells why a breaker changed its state.
 type Reason uint8
 
-// The reasons. The first group opens, the others lead elsewhere.
+// The reasons. ReasonFailures, ReasonSlowCalls, ReasonProbeFailed,
+// ReasonProbeLost and ReasonTrip open, or would in a forced-closed breaker;
+// ReasonForced pins either way; the others lead elsewhere.
 const (
 	ReasonNone         Reason = iota // no transition yet
 	ReasonFailures                   // a failure rule's limit was reached
@@ -66,11 +68,18 @@ func (r Reason) String() string {
 	return fmt.Sprintf("reason(%d)", uint8(r))
 }
 
+// MarshalText is String, so that reasons read well in JSON. It never fails.
+func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
 // A Snapshot is a picture of a breaker. The fields that identify the stay
 // belong together; the counters are read one by one and may be a few concurrent
 // outcomes apart.
 type Snapshot struct {
-	Name  string
+	// Name is the name given to New.
+	Name string
+
+	// State is what [Breaker.State] says: half-open as soon as the open time is
+	// over, whether a call has come or not.
 	State State
 
 	// Since is the begin of this stay. That of a half-open stay is the end of
@@ -84,13 +93,14 @@ type Snapshot struct {
 	// Reason is that of the last transition.
 	Reason Reason
 
-	// Cause is why the breaker last opened; nil after Reset.
+	// Cause is why the breaker last opened; nil after Reset. Most errors come
+	// out of encoding/json as {}: marshal Cause.Error().
 	Cause error
 
 	// Calls and Failures are those in the window of the first failure rule.
 	// They are equal if it does not count successes, and in a LastN window of a
-	// forced-closed breaker Failures stops at what would have opened. Half-open: probes
-	// reported, and failed ones among them.
+	// forced-closed breaker Failures stops at what would have opened. Half-open:
+	// probes reported, and failed ones among them.
 	Calls, Failures uint64
 
 	// SlowOf and Slow are the calls in the window of the first SlowRate rule,
@@ -110,17 +120,19 @@ type Snapshot struct {
 
 // State tells what the breaker does with calls now. It changes nothing, not
 // even when the open time is over: see G5. It is one load, plus a clock read
-// while open. Like all methods without an error result it panics if b is nil
-// or was not made by New.
+// while open.
 func (b *Breaker) State() State {
-	e := b.cur.Load()
-	if e == nil {
-		panic(errZeroBreaker)
+	for {
+		e := b.cur.Load()
+		switch {
+		case e == nil:
+			panic(errZeroBreaker)
+		case e.state != Open || !e.span.over(b.time.now()):
+			return e.state
+		case b.cur.Load() == e: // else the time is that of another stay
+			return HalfOpen
+		}
 	}
-	if e.state == Open && e.span.over(b.time.now()) {
-		return HalfOpen
-	}
-	return e.state
 }
 
 // Name is the name given to New.
@@ -139,6 +151,9 @@ func (b *Breaker) Snapshot() Snapshot {
 		panic(errZeroBreaker)
 	}
 	now := b.time.now()
+	for ; b.cur.Load() != e; now = b.time.now() { // the time is that of another stay
+		e = b.cur.Load()
+	}
 	s := b.picture(e, now)
 	if e.state == Open {
 		if e.span.over(now) {

@@ -6,19 +6,23 @@ import "sync/atomic"
 // the times of as many of the newest ones as the limit. Good outcomes change
 // nothing.
 type logWindow struct {
-	quiet  atomic.Int64 // always 0
+	state  atomic.Int64 // 0, or -1 once retired
 	length int64
 	hist   atomic.Pointer[history]
 }
 
-func (w *logWindow) good(int64) {}
+func (w *logWindow) good(int64) bool { return w.state.Load() == 0 }
 
-func (w *logWindow) bad(now int64, r *rule) bool {
+func (w *logWindow) bad(now int64, r *rule, seal bool) bool {
 	h := w.hist.Load()
 	now = h.notBefore(now)
 	h.add(now)
 	limit := r.bad()
-	return h.held() >= limit && elapsed(h.newest(limit), now) < w.length
+	full := h.held() >= limit && elapsed(h.newest(limit), now) < w.length
+	if full && seal {
+		w.retire()
+	}
+	return full
 }
 
 func (w *logWindow) counts(now int64, _ *rule) (calls, bad int64) {
@@ -28,7 +32,8 @@ func (w *logWindow) counts(now int64, _ *rule) (calls, bad int64) {
 }
 
 func (w *logWindow) fit(r *rule)          { fit(&w.hist, r.bad()) }
-func (w *logWindow) pulse() *atomic.Int64 { return &w.quiet }
+func (w *logWindow) retire()              { w.state.Store(-1) }
+func (w *logWindow) pulse() *atomic.Int64 { return &w.state }
 
 // A rateWindow counts good and bad outcomes in a ring of n buckets. A bucket is
 // one word, {tick 40 | count 24}, so that beginning a new tick and adding to it
@@ -39,10 +44,11 @@ func (w *logWindow) pulse() *atomic.Int64 { return &w.quiet }
 // Since good outcomes take no lock, a bad one that sums the buckets may miss
 // some that are concurrent with it; that can only overestimate the rate (G19).
 type rateWindow struct {
-	newest atomic.Int64 // the latest tick seen: when time goes backward, it stays
-	width  int64
-	n      int64
-	rows   [][]atomic.Uint64 // bad, then the stripes of good
+	retired atomic.Bool
+	newest  atomic.Int64 // the latest tick seen: when time goes backward, it stays
+	width   int64
+	n       int64
+	rows    [][]atomic.Uint64 // bad, then the stripes of good
 }
 
 const (
@@ -63,13 +69,23 @@ func newRateWindow(length int64, buckets, stripes int) *rateWindow {
 	return w
 }
 
-func (w *rateWindow) good(now int64) {
+// good of an outcome that looks before the window is retired and adds after is
+// one that came before: nobody will read it.
+func (w *rateWindow) good(now int64) bool {
+	if w.retired.Load() {
+		return false
+	}
 	w.add(w.rows[1+stripe(now, len(w.rows)-1)], w.tick(now))
+	return true
 }
 
-func (w *rateWindow) bad(now int64, r *rule) bool {
+func (w *rateWindow) bad(now int64, r *rule, seal bool) bool {
 	w.add(w.rows[0], w.tick(now))
-	return r.exceeds(w.counts(now, r))
+	full := r.exceeds(w.counts(now, r))
+	if full && seal {
+		w.retire()
+	}
+	return full
 }
 
 // tick is the bucket time of now, never before one that was seen.
@@ -125,5 +141,6 @@ func sum(row []atomic.Uint64, oldest int64) (n int64) {
 	return n
 }
 
+func (w *rateWindow) retire()              { w.retired.Store(true) }
 func (w *rateWindow) fit(*rule)            {}
 func (w *rateWindow) pulse() *atomic.Int64 { return nil }

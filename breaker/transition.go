@@ -2,21 +2,47 @@ package breaker
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
 // Everything here changes the state: Breaker.mu is held.
 
-// replace puts next in the place of the current epoch. Calls of epochs that are
-// neither current nor parked any more are told through their pulse. One that
-// ends between the two stores has ended before.
+// replace puts next in the place of the current epoch. What calls under way may
+// look at without the lock is ended first: the pulses of epochs that are neither
+// current nor parked any more, and the counters that next does not go on with.
+// So whoever sees next, and then sees a call end, sees it end late.
 func (b *Breaker) replace(next *epoch) {
 	cur := b.cur.Load()
-	b.cur.Store(next)
-	for _, e := range []*epoch{cur, cur.parked} {
-		if e != nil && e != next && e != next.parked {
-			e.pulse.Store(&e.set.beating)
+	for _, e := range [...]*epoch{cur, cur.parked} {
+		if e == nil || e == next || e == next.parked {
+			continue
 		}
+		e.pulse.Store(&e.set.beating)
+		for _, k := range e.counters {
+			if !next.uses(k) && (next.parked == nil || !next.parked.uses(k)) {
+				k.retire()
+			}
+		}
+	}
+	b.cur.Store(next)
+	b.changes.Add(1)
+}
+
+func (e *epoch) uses(k counter) bool { return slices.Contains(e.counters, k) }
+
+// look reads the clock for a critical section and begins it. A section that
+// comes after one of a later moment would take that one's begin for a clock that
+// went backward; so the clock is read again if anything has changed meanwhile.
+func (b *Breaker) look() moment {
+	for {
+		seen := b.changes.Load()
+		m := b.time.moment()
+		b.mu.Lock()
+		if b.changes.Load() == seen {
+			return m
+		}
+		b.mu.Unlock()
 	}
 }
 
