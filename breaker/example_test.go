@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"expvar"
 	"fmt"
 	"time"
 
@@ -286,6 +287,85 @@ func ExampleRejectedError() {
 	// Output:
 	// stock open connection refused 5s
 	// true false
+}
+
+// RetryAfter counts down: the error may be kept, and asked again later.
+func ExampleRejectedError_RetryAfter() {
+	clock := &handClock{}
+	b := breaker.MustNew("stock", breaker.Config{Clock: clock})
+	b.Trip(5*time.Second, errDown)
+
+	err := b.Run(context.Background(), func(context.Context) error { return nil })
+	var rejected *breaker.RejectedError
+	if errors.As(err, &rejected) {
+		fmt.Println(rejected.RetryAfter())
+		clock.forward(2 * time.Second)
+		fmt.Println(rejected.RetryAfter())
+	}
+	// Output:
+	// 5s
+	// 3s
+}
+
+// Transitions as a metric: how often each breaker went where. Record labels that
+// are few, such as the states and reasons, not the text of a Cause.
+func ExampleTransition() {
+	var transitions expvar.Map // in a program: expvar.NewMap("breaker_transitions")
+	b := breaker.MustNew("stock", breaker.Config{Hooks: breaker.Hooks{
+		Transition: func(_ context.Context, t breaker.Transition) {
+			if !t.WouldOpen {
+				transitions.Add(fmt.Sprintf("%s to %v by %v", t.Name, t.To, t.Reason), 1)
+			}
+		},
+	}})
+	for range 5 {
+		_ = b.Run(context.Background(), func(context.Context) error { return errDown })
+	}
+	b.Reset()
+	fmt.Println(transitions.String())
+	// Output: {"stock to closed by reset": 1, "stock to open by failures": 1}
+}
+
+// Hooks.Done is told every call: here the outcomes are counted, and what took
+// how long is printed.
+func ExampleCompletion() {
+	clock := &handClock{}
+	var outcomes expvar.Map
+	b := breaker.MustNew("stock", breaker.Config{
+		Clock: clock,
+		Hooks: breaker.Hooks{Done: func(_ context.Context, c breaker.Completion) {
+			outcomes.Add(c.Outcome.String(), 1)
+			fmt.Println(c.Name, c.Outcome, c.Err, c.Took)
+		}},
+	})
+	for _, err := range []error{nil, errDown, nil} {
+		_ = b.Run(context.Background(), func(context.Context) error {
+			clock.forward(20 * time.Millisecond)
+			return err
+		})
+	}
+	fmt.Println(outcomes.String())
+	// Output:
+	// stock success <nil> 20ms
+	// stock failure connection refused 20ms
+	// stock success <nil> 20ms
+	// {"failure": 1, "success": 2}
+}
+
+// Reasons, and outcomes too, are words in JSON.
+func ExampleReason_MarshalText() {
+	b := breaker.MustNew("stock", breaker.Config{})
+	b.Trip(-1, errDown)
+	s := b.Snapshot()
+	text, _ := json.Marshal(map[string]any{"state": s.State, "reason": s.Reason, "cause": s.Cause.Error()})
+	fmt.Println(string(text))
+	// Output: {"cause":"connection refused","reason":"trip","state":"open"}
+}
+
+func ExampleOutcome_MarshalText() {
+	s, _ := json.Marshal(map[breaker.Outcome]int{breaker.Success: 7, breaker.Ignored: 1})
+	fmt.Println(string(s))
+	// Output: {"ignored":1,"success":7}
 }
 
 func ExampleState_MarshalText() {

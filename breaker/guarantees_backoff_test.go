@@ -213,7 +213,7 @@ func TestG21_stableWhileRecovering(t *testing.T) {
 // G21: Reset forgets the backoff.
 func TestG21_reset(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := breaker.MustNew("b", breaker.Config{Trip: breaker.ConsecutiveFailures(1), Backoff: 2})
+		b := breaker.MustNew("b", breaker.Config{Trip: breaker.ConsecutiveFailures(1), Backoff: 2, StableAfter: 1000 * time.Hour})
 		openings(t, b, 3, failingOnce)
 		b.Reset()
 		assert.Equal(t, []time.Duration{openFor, 2 * openFor}, openings(t, b, 2, failingOnce))

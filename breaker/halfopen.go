@@ -56,20 +56,16 @@ func (p *probes) admit(now int64, limit int) (t ticket, ok bool) {
 	return ticket(p.issued*maxProbes + uint64(i)), true
 }
 
-// held reports whether the probe's slot is still its own.
+// held reports whether the probe's slot is still its own. When its lease has
+// ended the slot is free, or another's.
 func (p *probes) held(t ticket) bool {
 	return t != 0 && p.slots[t.slot()].number == t.number()
 }
 
-// release frees the probe's slot. It reports false if the probe's lease had
-// ended before: then the slot may be another's.
-func (p *probes) release(t ticket) bool {
-	if !p.held(t) {
-		return false
-	}
+// release frees the slot that a probe holds.
+func (p *probes) release(t ticket) {
 	p.slots[t.slot()] = slot{}
 	p.inUse--
-	return true
 }
 
 // pass and fail book a probe. Passing never reopens and failing never closes,

@@ -70,7 +70,7 @@ type Completion struct {
 	Outcome Outcome
 
 	// Err is what the call returned, or the cause given to Permit.Record or
-	// Permit.Trip. Nil on a success without one.
+	// Permit.Trip. Nil on a success without one, and with Aborted.
 	Err error
 
 	// Took is the time from admission to report, on Config.Clock.

@@ -143,7 +143,7 @@ func TestDiffuser(t *testing.T) {
 		admitted := 0
 		fixed := uint64(share * one)
 		f := float64(fixed) / one
-		for range 1000 {
+		for range 400 {
 			if d.admit(fixed) {
 				admitted++
 			}
@@ -186,13 +186,14 @@ func TestProbes(t *testing.T) {
 		require.True(t, ok)
 		_, ok = p.admit(0, 2)
 		assert.False(t, ok, "third of two")
-		require.True(t, p.release(a))
+		require.True(t, p.held(a))
+		p.release(a)
 		c, ok := p.admit(0, 2)
 		require.True(t, ok)
 		assert.Equal(t, a.slot(), c.slot())
-		assert.False(t, p.release(a), "a stale ticket frees no successor's slot")
-		assert.True(t, p.release(c))
-		assert.True(t, p.release(b))
+		assert.False(t, p.held(a), "a stale ticket is not its successor's")
+		p.release(c)
+		p.release(b)
 		assert.Zero(t, p.inUse)
 	})
 	t.Run("G23: verdicts", func(t *testing.T) {
@@ -268,7 +269,7 @@ func TestCountersAgainstLists(t *testing.T) {
 	}
 	for name, r := range rules {
 		t.Run(name, func(t *testing.T) {
-			for seed := range uint64(300) {
+			for seed := range uint64(100) {
 				rng := rand.New(rand.NewPCG(seed, 1))
 				p := []float64{0.02, 0.1, 0.3, 0.6}[rng.IntN(4)]
 				c := newCounter(&r)

@@ -94,14 +94,18 @@ func (p *Permit) Progress() {
 	if p.call.ticket == 0 || p.reported.Load() {
 		return
 	}
-	now := e.b.time.now()
-	e.b.mu.Lock()
-	cur := e.b.cur.Load()
-	due := cur.stay == e.stay && e.stay.half.due(p.call.ticket, now, cur.set.ProbeLease)
-	e.b.mu.Unlock()
-	if due {
-		p.Record(Success, nil)
+	// One step: between a look and a report the lease could end, and a report
+	// that comes late would have spent the permit for nothing.
+	b, c := e.b, p.call
+	m := b.look()
+	cur := b.cur.Load()
+	if cur.stay != e.stay || !e.stay.half.due(c.ticket, m.now, cur.set.ProbeLease) || !p.take() {
+		b.mu.Unlock()
+		return
 	}
+	r, s := report{outcome: Success}, c.sightAt(m.now)
+	b.settle(&c, &r, s, m)
+	b.conclude(&c, &r, s, false, b.unlock())
 }
 
 // take claims the one report.

@@ -73,6 +73,11 @@ func (b *Breaker) record(c *call, r report) {
 	} else {
 		late, owed = b.book(c, &r, s, cur)
 	}
+	b.conclude(c, &r, s, late, owed)
+}
+
+// conclude is what follows an outcome that has been booked.
+func (b *Breaker) conclude(c *call, r *report, s sight, late, owed bool) {
 	switch {
 	case late:
 		b.late.Add(1)
@@ -104,14 +109,17 @@ type sight struct {
 const unknown time.Duration = -1
 
 func (c *call) sight(cur *epoch) sight {
-	s := sight{took: unknown}
 	if c.e.set.timed || cur.set.clocked || cur.span != (span{}) {
-		s.now = c.e.b.time.now()
+		return c.sightAt(c.e.b.time.now())
 	}
+	return sight{took: unknown}
+}
+
+func (c *call) sightAt(now int64) sight {
 	if c.e.set.timed {
-		s.took = time.Duration(max(elapsed(c.start, s.now), 0))
+		return sight{now, time.Duration(max(elapsed(c.start, now), 0))}
 	}
-	return s
+	return sight{now, unknown}
 }
 
 // slowCounts reports whether it counts that the call was slow. If the outcome
@@ -201,11 +209,20 @@ func (b *Breaker) bookLocked(c *call, r *report, s sight) (late, owed bool) {
 func (b *Breaker) bookProbe(c *call, r *report, s sight) (late, owed bool) {
 	m := b.look()
 	cur := b.cur.Load()
-	if cur.stay != c.e.stay || !cur.stay.half.release(c.ticket) {
+	if cur.stay != c.e.stay || !cur.stay.half.held(c.ticket) {
 		b.mu.Unlock()
 		return true, false
 	}
+	b.settle(c, r, s, m)
+	return false, b.unlock()
+}
+
+// settle does what the outcome of a probe decides. mu is held, and the probe
+// holds its slot.
+func (b *Breaker) settle(c *call, r *report, s sight, m moment) {
+	cur := b.cur.Load()
 	set, h := cur.set, cur.stay.half
+	h.release(c.ticket)
 	v := undecided
 	switch {
 	case r.outcome == Failure, set.isSlow(s.took) && r.slowCounts(c):
@@ -222,7 +239,6 @@ func (b *Breaker) bookProbe(c *call, r *report, s sight) (late, owed bool) {
 	case v == passed:
 		b.shut(c.ctx, m)
 	}
-	return false, b.unlock()
 }
 
 // cause is the error behind an opening.
