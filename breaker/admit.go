@@ -87,7 +87,7 @@ func (b *Breaker) deliverFor(c *call, admitted bool) {
 	delivered := false
 	defer func() {
 		if !delivered && admitted {
-			c.report(report{outcome: Ignored})
+			c.report(report{outcome: Ignored, unborn: true})
 		}
 	}()
 	b.deliver()

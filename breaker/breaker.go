@@ -37,7 +37,8 @@ func New(name string, cfg Config) (*Breaker, error) {
 		return nil, err
 	}
 	b := new(Breaker)
-	b.init(name, set, newTimeline(cfg.Clock))
+	t := newTimeline(cfg.Clock)
+	b.init(name, set, t, t.base)
 	return b, nil
 }
 
@@ -50,11 +51,11 @@ func MustNew(name string, cfg Config) *Breaker {
 	return b
 }
 
-func (b *Breaker) init(name string, set *settings, t *timeline) {
+func (b *Breaker) init(name string, set *settings, t *timeline, at time.Time) {
 	b.name, b.time, b.initial = name, t, set.Initial
-	e := (&epoch{view: view{b: b, set: set, stay: new(stay), at: t.base, state: Closed}}).counting(nil, nil)
+	e := (&epoch{view: view{b: b, set: set, stay: new(stay), at: at, state: Closed}}).counting(nil, nil)
 	if set.Initial != Closed {
-		e = b.forced(set.Initial, nil, e, moment{date: t.base})
+		e = b.forced(set.Initial, nil, e, moment{date: at})
 		e.reason = ReasonNone
 		b.memory() // so that the first rejection allocates no more than the others
 	}
@@ -99,8 +100,10 @@ func (b *Breaker) Trip(d time.Duration, cause error) {
 				under.refusal = next.refusal
 			}
 			b.replace(under)
+			b.opened(automatic, next)
 		default:
 			b.enter(ctx, next, m)
+			b.opened(automatic, next)
 		}
 	})
 }
@@ -133,7 +136,9 @@ func (b *Breaker) tripped(e *epoch, d time.Duration, cause error, m moment) *epo
 func (b *Breaker) ForceOpen(cause error) {
 	b.control(func(ctx context.Context, cur *epoch, m moment) {
 		if cur.state == ForcedOpen { // the stay goes on, with another cause
-			b.replace(cur.again().refuse(ReasonForced, cause))
+			next := cur.again()
+			next.reason = ReasonForced // an initial state is pinned now
+			b.replace(next.refuse(ReasonForced, cause))
 			return
 		}
 		b.enter(ctx, b.forced(ForcedOpen, cause, b.park(cur, m), m), m)
@@ -146,9 +151,13 @@ func (b *Breaker) ForceOpen(cause error) {
 // and for a dry run.
 func (b *Breaker) ForceClosed() {
 	b.control(func(ctx context.Context, cur *epoch, m moment) {
-		if cur.state != ForcedClosed {
-			b.enter(ctx, b.forced(ForcedClosed, nil, b.park(cur, m), m), m)
+		if cur.state == ForcedClosed {
+			next := cur.again()
+			next.reason = ReasonForced // as above
+			b.replace(next)
+			return
 		}
+		b.enter(ctx, b.forced(ForcedClosed, nil, b.park(cur, m), m), m)
 	})
 }
 
@@ -200,6 +209,9 @@ func (b *Breaker) Reset() {
 		b.memory().backoff = backoff{openings: b.memory().backoff.openings}
 		e := b.begin(Closed, ReasonReset, m)
 		e.refusal = nil
+		if cur.state == Closed { // no transition
+			e.reason = cur.reason
+		}
 		b.enter(ctx, e.counting(nil, nil), m)
 	})
 }

@@ -50,16 +50,18 @@ func (t *timeline) now() int64 {
 	for moved := false; ; moved = true {
 		o := t.origin.Load()
 		d := int64(t.clock.Since(o.at))
-		if moved || d != minInstant && d != maxInstant {
-			return int64(saturated(o.offset, time.Duration(d)))
+		now := int64(saturated(o.offset, time.Duration(d)))
+		if moved || now != maxInstant && d != minInstant {
+			return now
 		}
 		next := &origin{t.clock.Now(), o.offset}
-		if d == maxInstant {
+		if now == maxInstant {
 			if !o.at.Add(maxInstant).Before(next.at) {
 				return maxInstant // just there, not beyond
 			}
-			// All that was counted from the old origin has to look long ago:
-			// 73 years, and that three times over.
+			// What was counted from the old origin has to look long ago: 73
+			// years, and that three times over. Beyond, and for what is older
+			// than that itself, it begins anew, as if the clock went back.
 			next.offset = min(o.offset+1<<61, 3<<61)
 		}
 		t.origin.CompareAndSwap(o, next)

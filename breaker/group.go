@@ -144,6 +144,9 @@ func (g *Group[K]) Get(key K) *Breaker {
 	if m := (*g.hits.Load())[key]; m != nil && m.touch() {
 		return &m.Breaker
 	}
+	if b := g.lookup(key); b != nil {
+		return b
+	}
 	return g.find(key, nil)
 }
 
@@ -176,12 +179,13 @@ func (g *Group[K]) lookup(key K) *Breaker {
 // find is Get with the lock. set is nil for the group's own. Name and clocks
 // are the user's code and run outside the lock.
 func (g *Group[K]) find(key K, set *settings) *Breaker {
-	now := g.time.now()
-	m := &member[K]{key: key, own: set == nil, seen: now}
+	at := g.time.moment()
+	m := &member[K]{key: key, own: set == nil, seen: at.now}
 	m.use.Store(used)
 	name, line := g.name(key), g.time
 	if set != nil && set.Clock != nil {
 		line = newTimeline(set.Clock)
+		at.date = line.base
 	}
 
 	g.mu.Lock()
@@ -192,7 +196,7 @@ func (g *Group[K]) find(key K, set *settings) *Breaker {
 	if set == nil {
 		set = g.set
 	}
-	m.init(name, set, line)
+	m.init(name, set, line, at.date)
 	if key != key { // NaN: the maps would keep it and never find it
 		g.mu.Unlock()
 		return &m.Breaker
@@ -200,12 +204,12 @@ func (g *Group[K]) find(key K, set *settings) *Breaker {
 	m.index = len(g.ring)
 	g.fresh[key] = m
 	g.ring = append(g.ring, m)
-	idlers := g.sweep(m, now)
+	idlers := g.sweep(m, at.now)
 	g.mu.Unlock()
 
 	for _, x := range idlers {
 		if x != nil {
-			g.forget(x, now)
+			g.forget(x, at.now)
 		}
 	}
 	return &m.Breaker
@@ -298,6 +302,7 @@ func (g *Group[K]) Reconfigure(cfg Config) error {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	set.Initial = g.set.Initial // ignored, as in Breaker.Reconfigure
 	g.set = set
 	for _, m := range g.ring {
 		if m.own {

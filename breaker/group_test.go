@@ -191,7 +191,7 @@ func TestGroup_All(t *testing.T) {
 // G41: a call in flight on a dropped breaker reports safely and does not touch
 // its successor.
 func TestG41_delete(t *testing.T) {
-	for _, gets := range []int{1, 10} { // in the small map, in the large one
+	for _, gets := range []int{1, 100} { // in the small map, in the large one
 		g := breaker.MustNewGroup(breaker.GroupConfig[string]{Config: breaker.Config{Trip: breaker.ConsecutiveFailures(1)}})
 		var b *breaker.Breaker
 		for range gets {

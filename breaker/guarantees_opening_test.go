@@ -155,6 +155,19 @@ func TestG18_lastNAgainstList(t *testing.T) {
 	assert.Greater(t, opened, 500)
 }
 
+// G18: six decimals are what was meant, not what floating point makes of them:
+// 0.250001 x 1e6 is a little less than 250001 there.
+func TestG18_sixDecimals(t *testing.T) {
+	for rate, opens := range map[float64]int{0.25: 1, 0.250001: 2, 0.2500001: 1, 0.5: 2, 0.5000005: 2, 0.500001: 3} {
+		b := breaker.MustNew("b", breaker.Config{Trip: breaker.FailureRate(rate, 0, breaker.LastN(4))})
+		passing(t, b, 4)
+		failing(t, b, opens-1)
+		assert.Equal(t, breaker.Closed, b.State(), rate)
+		failing(t, b, 1)
+		assert.Equal(t, breaker.Open, b.State(), rate)
+	}
+}
+
 // G18: successes that a clean window does not count leave it exact.
 func TestG18_cleanWindow(t *testing.T) {
 	for size := 1; size <= 40; size++ {

@@ -34,8 +34,8 @@ type verdict uint8
 
 const (
 	undecided verdict = iota
-	passed            // enough probes succeeded: close
-	failed            // enough can no longer succeed: open
+	toClose           // enough probes succeeded
+	toOpen            // enough can no longer succeed
 )
 
 // admit takes a slot unless limit probes are in flight.
@@ -73,7 +73,7 @@ func (p *probes) release(t ticket) {
 func (p *probes) pass(need int) verdict {
 	p.passed++
 	if p.passed >= need {
-		return passed
+		return toClose
 	}
 	return undecided
 }
@@ -81,7 +81,7 @@ func (p *probes) pass(need int) verdict {
 func (p *probes) fail(need, of int) verdict {
 	p.failed++
 	if of-p.failed < need {
-		return failed
+		return toOpen
 	}
 	return undecided
 }
@@ -100,8 +100,8 @@ func (p *probes) expire(now int64, lease time.Duration, need, of int) verdict {
 		case l.over(now):
 			*s = slot{}
 			p.inUse--
-			if p.fail(need, of) == failed {
-				v = failed
+			if p.fail(need, of) == toOpen {
+				v = toOpen
 			}
 		}
 	}

@@ -126,49 +126,28 @@ func (b *Breaker) queue(ctx context.Context, from *epoch, t Transition, m moment
 	p.events = append(p.events, event{ctx, hook, t})
 }
 
-// unlock ends a critical section and reports whether deliver has to follow.
+// unlock ends a critical section. If it reports true, deliver has to follow:
+// this goroutine has the delivery then, so that nobody else can be at it when
+// deliver returns and the call goes on.
 func (b *Breaker) unlock() (owed bool) {
-	owed = b.pending()
+	if p := b.past.Load(); p != nil && len(p.events) > 0 && !p.delivering {
+		p.delivering, owed = true, true
+	}
 	b.mu.Unlock()
 	return owed
 }
 
-// pending reports whether there are events that nobody is delivering. mu is
-// held.
-func (b *Breaker) pending() bool {
-	p := b.past.Load()
-	return p != nil && len(p.events) > 0 && !p.delivering
-}
-
-// deliver runs the hooks of all queued events, in order, unless somebody else
-// is at it: then that one delivers these too. mu is not held.
+// deliver runs the hooks of all queued events, in order, until the queue is
+// empty. Events that are queued meanwhile, also by the hooks themselves, are
+// delivered too; admission waits for none of it. mu is not held.
 //
-// Admission does not wait for it, so events may be queued meanwhile, also by
-// the hooks themselves.
+// A hook that calls runtime.Goexit ends this goroutine, but not before the
+// deferred call has gone on with the events that are still owed.
 func (b *Breaker) deliver() {
-	if b.claim() {
-		b.drain()
-	}
-}
-
-func (b *Breaker) claim() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !b.pending() {
-		return false
-	}
-	b.past.Load().delivering = true
-	return true
-}
-
-// drain delivers until the queue is empty. A hook that calls runtime.Goexit
-// ends this goroutine, but not before the deferred call has gone on with the
-// events that are still owed.
-func (b *Breaker) drain() {
 	finished := false
 	defer func() {
 		if !finished {
-			b.drain()
+			b.deliver()
 		}
 	}()
 	for {

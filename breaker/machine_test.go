@@ -158,6 +158,16 @@ func TestDiffuser(t *testing.T) {
 			}
 		}
 	}
+	// The default share: a whole number of calls in every ten.
+	var tenth diffuser
+	admitted := 0
+	for range 1000 {
+		if tenth.admit(rampShare(span{0, time.Hour}, 0.1, 0)) {
+			admitted++
+		}
+	}
+	assert.Equal(t, 100, admitted)
+
 	// Where the sum wraps, too.
 	var d diffuser
 	d.sum.Store(math.MaxUint64 - one/2)
@@ -199,20 +209,20 @@ func TestProbes(t *testing.T) {
 	t.Run("G23: verdicts", func(t *testing.T) {
 		var p probes
 		assert.Equal(t, undecided, p.pass(2))
-		assert.Equal(t, passed, p.pass(2))
+		assert.Equal(t, toClose, p.pass(2))
 		p = probes{}
 		assert.Equal(t, undecided, p.fail(2, 4))
 		assert.Equal(t, undecided, p.fail(2, 4))
-		assert.Equal(t, failed, p.fail(2, 4), "2 of 4 cannot be reached after 3 failures")
+		assert.Equal(t, toOpen, p.fail(2, 4), "2 of 4 cannot be reached after 3 failures")
 		p = probes{}
-		assert.Equal(t, failed, p.fail(3, 3))
+		assert.Equal(t, toOpen, p.fail(3, 3))
 	})
 	t.Run("G25: leases", func(t *testing.T) {
 		var p probes
 		a, _ := p.admit(100, 4)
 		assert.Equal(t, undecided, p.expire(109, 10, 1, 1))
 		assert.True(t, p.held(a))
-		assert.Equal(t, failed, p.expire(110, 10, 1, 1))
+		assert.Equal(t, toOpen, p.expire(110, 10, 1, 1))
 		assert.False(t, p.held(a))
 		assert.Zero(t, p.inUse)
 		assert.False(t, p.held(0), "no ticket")
@@ -223,7 +233,7 @@ func TestProbes(t *testing.T) {
 		assert.Equal(t, undecided, p.expire(50, 10, 1, 1))
 		assert.Equal(t, undecided, p.expire(59, 10, 1, 1))
 		assert.True(t, p.held(a))
-		assert.Equal(t, failed, p.expire(60, 10, 1, 1))
+		assert.Equal(t, toOpen, p.expire(60, 10, 1, 1))
 	})
 	t.Run("G25: second half of the lease", func(t *testing.T) {
 		var p probes

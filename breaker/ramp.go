@@ -1,18 +1,22 @@
 package breaker
 
-import "sync/atomic"
+import (
+	"math"
+	"sync/atomic"
+)
 
 // ramp is the pure arithmetic of recovering: which share of the calls is
 // admitted, and which calls make up that share.
 
-// one is the share 1 in the fixed-point numbers of a ramp.
-const one = 1 << 32
+// one is the share 1 in the fixed-point numbers of a ramp: as many digits as a
+// float64 has, so that 0.1 is a tenth and a nanosecond before the end is not it.
+const one = 1 << 52
 
 // rampShare is the share at now: linear from `from` to 1 over the span.
 func rampShare(s span, from float64, now int64) uint64 {
 	done := 1 - float64(s.left(now))/float64(s.length)
 	share := from + (1-from)*done
-	return uint64(min(max(share, 0), 1) * one)
+	return uint64(math.Round(min(max(share, 0), 1) * one))
 }
 
 // A diffuser admits a share of calls by error diffusion: each arrival adds the

@@ -1,6 +1,9 @@
 package breaker
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // A report is the outcome of one call.
 type report struct {
@@ -9,6 +12,8 @@ type report struct {
 	aborted bool          // fn panicked or exited its goroutine
 	trip    bool          // Permit.Trip: a failure, and open
 	openFor time.Duration // ... for so long
+	unborn  bool          // fn never ran
+	told    []counter     // by an attempt without the lock, which found the stay over
 }
 
 // finish reports a call that returned err, judged by the Config that admitted
@@ -18,18 +23,18 @@ func (c *call) finish(err error) {
 	if err != nil {
 		o = c.e.set.Classify(c.ctx, err)
 	}
-	if !c.brief(o) {
-		c.report(report{outcome: o, err: err})
+	if done, told := c.brief(o); !done {
+		c.report(report{outcome: o, err: err, told: told})
 	}
 }
 
 // brief is what record comes to for nearly all calls, at half the price: a
 // success, or a failure that a streak alone counts. It reports whether that was
-// all; else nothing has happened yet.
-func (c *call) brief(o Outcome) bool {
+// all; else which counters have been told of it.
+func (c *call) brief(o Outcome) (done bool, told []counter) {
 	e := c.e
 	if e.pass == closely || e.b.cur.Load() != e || e.set.Hooks.Done != nil || c.hurried {
-		return false
+		return false, nil
 	}
 	var s sight
 	if e.streak == nil || e.set.timed || e.span != (span{}) { // else nobody asks for the time
@@ -37,16 +42,16 @@ func (c *call) brief(o Outcome) bool {
 	}
 	switch {
 	case e.set.isSlow(s.took) || e.muted(s.now):
-		return false
+		return false, nil
 	case o == Success:
-		if !e.succeeded(s) {
-			return false
+		if told, done = e.succeeded(s); !done {
+			return false, told
 		}
 	case o != Failure || e.streak == nil || !e.streak.below(int64(e.set.rules[0].limit)):
-		return false
+		return false, nil
 	}
 	c.e = nil
-	return true
+	return true, nil
 }
 
 // report ends the call, so that a hook that exits the goroutine does not have
@@ -67,6 +72,9 @@ func (b *Breaker) record(c *call, r report) {
 	}
 	cur := b.cur.Load()
 	s := c.sight(cur)
+	if r.unborn {
+		s.took = unknown
+	}
 	var late, owed bool
 	if c.ticket != 0 {
 		late, owed = b.bookProbe(c, &r, s)
@@ -139,25 +147,30 @@ func (b *Breaker) book(c *call, r *report, s sight, cur *epoch) (late, owed bool
 	case e.muted(s.now):
 		return false, false
 	case r.outcome == Failure || e.set.isSlow(s.took) && r.slowCounts(c):
-	case r.outcome == Ignored || e.succeeded(s):
+	case r.outcome == Ignored:
 		return false, false
+	case r.told == nil:
+		var done bool
+		if r.told, done = e.succeeded(s); done {
+			return false, false
+		}
 	}
 	return b.bookLocked(c, r, s)
 }
 
-// succeeded tells a success that is not slow to every counter. It reports false
-// if the stay has ended, or Reconfigure has replaced a counter: then the lock
-// will tell which.
-func (e *epoch) succeeded(s sight) bool {
+// succeeded tells a success that is not slow to every counter. It stops at one
+// that is retired: the stay has ended, or Reconfigure has replaced the counter,
+// and the lock will tell which. Those told by then must not be told again.
+func (e *epoch) succeeded(s sight) (told []counter, done bool) {
 	for i, k := range e.counters {
 		if s.took == unknown && e.set.rules[i].kind == slowRate {
 			continue
 		}
 		if !k.good(s.now) {
-			return false
+			return e.counters[:i], false
 		}
 	}
-	return true
+	return nil, true
 }
 
 // bookLocked counts an outcome and does what it decides, in one step for all
@@ -182,6 +195,7 @@ func (b *Breaker) bookLocked(c *call, r *report, s sight) (late, owed bool) {
 			bad = s.took >= rule.threshold && r.slowCounts(c)
 		}
 		switch {
+		case slices.Contains(r.told, k):
 		case bad:
 			if k.bad(m.now, rule, e == cur) && reason == ReasonNone {
 				reason = rule.reason()
@@ -234,9 +248,9 @@ func (b *Breaker) settle(c *call, r *report, s sight, m moment) {
 	switch {
 	case r.trip:
 		b.open(c.ctx, ReasonTrip, r.cause(s, set), r.openFor, m)
-	case v == failed:
+	case v == toOpen:
 		b.open(c.ctx, ReasonProbeFailed, r.cause(s, set), 0, m)
-	case v == passed:
+	case v == toClose:
 		b.shut(c.ctx, m)
 	}
 }

@@ -18,6 +18,7 @@ import (
 // that brings a rate to its minimum calls does not open (G16).
 type Rule struct {
 	any   bool // made by Any, which may have been given nothing
+	empty bool // ... or an Any that was
 	parts []rule
 }
 
@@ -76,6 +77,7 @@ func SlowRate(threshold time.Duration, rate float64, minCalls int, w Window) Rul
 func Any(rules ...Rule) Rule {
 	r := Rule{any: true}
 	for _, x := range rules {
+		r.empty = r.empty || x.any && len(x.parts) == 0
 		r.parts = append(r.parts, x.list()...)
 	}
 	return r
@@ -222,6 +224,9 @@ func (r *rule) reason() Reason {
 // validate returns every problem of the rule.
 func (r Rule) validate() []error {
 	list := r.list()
+	if r.empty {
+		return []error{problem("Trip", "Any of an Any of 0 rules", "1 to 8 rules")}
+	}
 	if n := len(list); n < 1 || n > maxRules {
 		return []error{problem("Trip", fmt.Sprintf("Any of %d rules", n), "1 to 8 rules")}
 	}

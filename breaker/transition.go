@@ -29,17 +29,21 @@ func (b *Breaker) replace(next *epoch) {
 	b.changes.Add(1)
 }
 
+// maxLooks bounds look, for a Clock that changes the breaker or a crowd that
+// does: what is lost then is a moment of an open time.
+const maxLooks = 16
+
 func (e *epoch) uses(k counter) bool { return slices.Contains(e.counters, k) }
 
 // look reads the clock for a critical section and begins it. A section that
 // comes after one of a later moment would take that one's begin for a clock that
 // went backward; so the clock is read again if anything has changed meanwhile.
 func (b *Breaker) look() moment {
-	for {
+	for tries := 0; ; tries++ {
 		seen := b.changes.Load()
 		m := b.time.moment()
 		b.mu.Lock()
-		if b.changes.Load() == seen {
+		if b.changes.Load() == seen || tries == maxLooks {
 			return m
 		}
 		b.mu.Unlock()
@@ -97,13 +101,22 @@ func (b *Breaker) opening(from State, reason Reason, cause error, length time.Du
 		length = p.backoff.next(e.set, nameSeed(b.name))
 	}
 	p.backoff.lastOpen = length
-	p.trips.Add(1)
 	e.span = span{m.now, max(length, forever)}
 	return e.refuse(reason, cause)
 }
 
 func (b *Breaker) open(ctx context.Context, reason Reason, cause error, length time.Duration, m moment) {
-	b.enter(ctx, b.opening(b.cur.Load().state, reason, cause, length, m), m)
+	cur := b.cur.Load()
+	next := b.opening(cur.state, reason, cause, length, m)
+	b.enter(ctx, next, m)
+	b.opened(cur, next)
+}
+
+// opened counts an opening, after the picture of the stay before it was taken.
+func (b *Breaker) opened(from, to *epoch) {
+	if from.stay != to.stay {
+		b.memory().trips.Add(1)
+	}
 }
 
 // halfOpen makes a half-open epoch; it takes no time to begin.
@@ -148,7 +161,7 @@ func (b *Breaker) advance(ctx context.Context, m moment) {
 		set, h := cur.set, cur.stay.half
 		v := h.expire(m.now, set.ProbeLease, set.CloseAfter, set.CloseOf)
 		h.publish(set)
-		if v == failed {
+		if v == toOpen {
 			b.open(ctx, ReasonProbeLost, lostError(set.ProbeLease), 0, m)
 		}
 	case cur.state != Open && cur.state != Recovering:
