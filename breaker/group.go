@@ -358,11 +358,9 @@ func (b *Breaker) clean() bool {
 	if e.state != b.initial || e.reason == ReasonForced || e.muted(now) || e.parked != nil && e.parked.state != Closed {
 		return false
 	}
-	for p := e; p != nil; p = p.parked {
-		for i, k := range p.counters {
-			if _, bad := k.counts(now, &p.set.rules[i]); bad > 0 {
-				return false
-			}
+	for i, k := range e.counters {
+		if _, bad := k.counts(now, &e.set.rules[i]); bad > 0 {
+			return false
 		}
 	}
 	p := b.past.Load()

@@ -97,7 +97,7 @@ func (b *Breaker) conclude(c *call, r *report, s sight, late, owed bool) {
 		// been reported all the same.
 		defer b.contain(func() {
 			hook(c.ctx, Completion{
-				Name: b.name, Outcome: r.outcome, Err: r.err, Took: s.took,
+				Name: b.name, Outcome: r.outcome, Err: r.err, Took: max(s.took, 0),
 				Slow: c.e.set.isSlow(s.took), Probe: c.ticket != 0, Late: late, Aborted: r.aborted,
 			})
 		})

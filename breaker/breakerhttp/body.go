@@ -58,11 +58,14 @@ func (b *body) Close() error {
 }
 
 // bodiless reports whether a response has no body that could still go wrong, or
-// one that must not be touched: what one can also write to is a connection
-// (101 Switching Protocols, a CONNECT tunnel), whose length of life says
-// nothing, and behind a wrapper it would be an io.Writer no more.
+// one that must not be touched: that of a CONNECT, and what one can also write
+// to (101 Switching Protocols), is a connection, whose length of life says
+// nothing; behind a wrapper it would be an io.Writer no more.
 func bodiless(req *http.Request, resp *http.Response) bool {
 	if resp.Body == nil || resp.Body == http.NoBody || resp.ContentLength == 0 || req.Method == http.MethodHead {
+		return true
+	}
+	if req.Method == http.MethodConnect && resp.StatusCode/100 == 2 {
 		return true
 	}
 	switch resp.StatusCode {

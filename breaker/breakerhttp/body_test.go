@@ -163,6 +163,7 @@ func TestG43_ReportedAtOnce(t *testing.T) {
 		"switching, read-only": {"GET", 101, plain(), -1, breaker.Success},
 		"switching":            {"GET", 101, newPipe(), -1, breaker.Success},
 		"tunnel":               {"CONNECT", 200, newPipe(), -1, breaker.Success},
+		"tunnel of net/http":   {"CONNECT", 200, io.NopCloser(strings.NewReader("x")), -1, breaker.Success},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, deliver(test.body, test.status, test.length), ignore404)

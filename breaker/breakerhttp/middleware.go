@@ -34,7 +34,9 @@ import (
 // room for the longest. The Config.Classify of the breaker is not asked. The handler's
 // [http.ResponseWriter] is an [http.Flusher], [http.Hijacker] or
 // [io.ReaderFrom] if it is one without Middleware, and works with
-// http.ResponseController; it is never an http.Pusher or http.CloseNotifier.
+// http.ResponseController; it is never an http.Pusher or http.CloseNotifier, and
+// an http.MaxBytesReader inside cannot close the connection: put
+// http.MaxBytesHandler outside.
 func Middleware(b *breaker.Breaker) func(http.Handler) http.Handler {
 	if b == nil {
 		panic(errors.New("breakerhttp: nil *breaker.Breaker"))
