@@ -18,7 +18,7 @@ type call struct {
 // stays, rejections, and the share of a ramp.
 func (b *Breaker) admit(ctx context.Context, c *call) error {
 	e := b.cur.Load()
-	now := int64(0)
+	var now int64
 	for {
 		if e.pass != closely {
 			c.begin(e, ctx)

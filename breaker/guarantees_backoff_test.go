@@ -21,7 +21,7 @@ func openings(t *testing.T, b *breaker.Breaker, n int, how func(*testing.T, *bre
 	var all []time.Duration
 	for range n {
 		how(t, b)
-		all = append(all, refused(t, b).RetryAfter())
+		all = append(all, refusal(t, b).RetryAfter())
 		time.Sleep(all[len(all)-1])
 	}
 	return all
@@ -67,7 +67,7 @@ func TestG21_saturates(t *testing.T) {
 	b.Trip(0, errBoom)
 	c.advance(openFor)
 	failing(t, b, 1)
-	assert.Equal(t, time.Duration(math.MaxInt64), refused(t, b).RetryAfter())
+	assert.Equal(t, time.Duration(math.MaxInt64), refusal(t, b).RetryAfter())
 }
 
 // G21: failed probes, lost probes and Trip(0) count as openings alike.
@@ -104,7 +104,7 @@ func TestG21_whatCounts(t *testing.T) {
 			Trip: breaker.ConsecutiveFailures(1), Backoff: 2, CloseAfter: 1, ProbeLease: openFor,
 		})
 		b.Trip(0, errBoom)
-		require.Equal(t, openFor, refused(t, b).RetryAfter())
+		require.Equal(t, openFor, refusal(t, b).RetryAfter())
 		time.Sleep(openFor)
 		assert.Equal(t, []time.Duration{2 * openFor, 4 * openFor, 8 * openFor}, openings(t, b, 3, way))
 	})
@@ -148,7 +148,7 @@ func TestG21_stableBeforeOwnDuration(t *testing.T) {
 		b.Trip(time.Second, errBoom)
 		time.Sleep(time.Second)
 		fail(t, b)
-		assert.Equal(t, openFor, refused(t, b).RetryAfter())
+		assert.Equal(t, openFor, refusal(t, b).RetryAfter())
 	})
 }
 
@@ -173,11 +173,11 @@ func TestG21_defaultStableAfter(t *testing.T) {
 		if c.extend > 0 {
 			b.Trip(c.extend, errOther)
 		}
-		time.Sleep(refused(t, b).RetryAfter())
+		time.Sleep(refusal(t, b).RetryAfter())
 		passing(t, b, 1)
 		time.Sleep(c.closed)
 		failing(t, b, 1)
-		assert.Equal(t, c.want, refused(t, b).RetryAfter())
+		assert.Equal(t, c.want, refusal(t, b).RetryAfter())
 	})
 }
 
@@ -190,7 +190,7 @@ func TestG21_anyClose(t *testing.T) {
 		assert.Equal(t, []time.Duration{openFor, 2 * openFor}, openings(t, b, 2, failingOnce))
 		passing(t, b, 1)
 		failing(t, b, 1)
-		assert.Equal(t, openFor, refused(t, b).RetryAfter())
+		assert.Equal(t, openFor, refusal(t, b).RetryAfter())
 	})
 }
 
@@ -206,7 +206,7 @@ func TestG21_stableWhileRecovering(t *testing.T) {
 		for b.State() == breaker.Recovering {
 			_ = b.Run(t.Context(), returning(errBoom))
 		}
-		assert.Equal(t, openFor, refused(t, b).RetryAfter())
+		assert.Equal(t, openFor, refusal(t, b).RetryAfter())
 	})
 }
 
@@ -228,7 +228,7 @@ func jittered(t *testing.T, name string, cfg breaker.Config) []time.Duration {
 	var all []time.Duration
 	for range 400 {
 		b.Trip(0, errBoom)
-		all = append(all, refused(t, b).RetryAfter())
+		all = append(all, refusal(t, b).RetryAfter())
 		b.Reset()
 	}
 	return all

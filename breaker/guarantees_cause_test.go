@@ -94,7 +94,7 @@ func TestG22_cause(t *testing.T) {
 						assert.Equal(t, c.is, cause)
 					}
 					assert.Equal(t, cause, r.last(t).Cause)
-					assert.Equal(t, cause, refused(t, b).Cause)
+					assert.Equal(t, cause, refusal(t, b).Cause)
 				})
 			})
 		}
@@ -107,7 +107,7 @@ func TestG22_causeOfLostProbe(t *testing.T) {
 		b := halfOpened(t, breaker.Config{ProbeLease: time.Second})
 		issued(t, b)
 		time.Sleep(time.Second)
-		cause := refused(t, b).Cause
+		cause := refusal(t, b).Cause
 		require.Error(t, cause)
 		assert.Contains(t, cause.Error(), "unreported for its lease of 1s")
 	})
@@ -135,7 +135,7 @@ func TestG22_causeIsKept(t *testing.T) {
 		b.Reset()
 		assert.NoError(t, b.Snapshot().Cause)
 		b.Trip(time.Hour, nil)
-		assert.NoError(t, refused(t, b).Cause)
+		assert.NoError(t, refusal(t, b).Cause)
 	})
 }
 
@@ -144,7 +144,7 @@ func TestG22_causeIsKept(t *testing.T) {
 func TestG22_rejectionsTellOfTheOpening(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, state := range []string{"half-open, full", "recovering"} {
-			rejection := refused(t, inState[state](t, breaker.Config{}))
+			rejection := refusal(t, inState[state](t, breaker.Config{}))
 			assert.Equal(t, errBoom, rejection.Cause)
 			assert.Equal(t, breaker.ReasonTrip, rejection.Reason)
 			assert.Equal(t, "b", rejection.Name)

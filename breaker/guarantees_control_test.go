@@ -33,12 +33,12 @@ func TestG27_tripFromEveryState(t *testing.T) {
 					assert.Equal(t, 90*time.Second, r.last(t).OpenFor)
 					assert.Equal(t, errOther, r.last(t).Cause)
 				}
-				rejection := refused(t, b)
+				rejection := refusal(t, b)
 				assert.Equal(t, errOther, rejection.Cause)
 				assert.Equal(t, breaker.ReasonTrip, rejection.Reason)
 				time.Sleep(90*time.Second - 1)
 				refused(t, b)
-				time.Sleep(1)
+				time.Sleep(time.Nanosecond)
 				passing(t, b, 3)
 			})
 		})
@@ -51,12 +51,12 @@ func TestG27_tripZeroAndNegative(t *testing.T) {
 		var r recorder
 		b := breaker.MustNew("b", breaker.Config{OpenFor: time.Minute, Hooks: r.transition()})
 		b.Trip(0, nil)
-		assert.Equal(t, time.Minute, refused(t, b).RetryAfter())
+		assert.Equal(t, time.Minute, refusal(t, b).RetryAfter())
 		assert.Equal(t, time.Minute, r.last(t).OpenFor)
 		b.Reset()
 		b.Trip(-time.Hour, nil)
 		assert.Negative(t, r.last(t).OpenFor)
-		assert.Zero(t, refused(t, b).RetryAfter())
+		assert.Zero(t, refusal(t, b).RetryAfter())
 		assert.Zero(t, b.Snapshot().RetryAfter)
 	})
 }
@@ -80,7 +80,7 @@ func TestG27_laterEndWins(t *testing.T) {
 		var r recorder
 		b := breaker.MustNew("b", breaker.Config{Trip: breaker.ConsecutiveFailures(1), Backoff: 2, Hooks: r.transition()})
 		failing(t, b, 1)
-		early := refused(t, b)
+		early := refusal(t, b)
 		since := b.Snapshot().Since
 		time.Sleep(10 * time.Second)
 		b.Trip(c.trip, errOther)
@@ -94,7 +94,7 @@ func TestG27_laterEndWins(t *testing.T) {
 
 		time.Sleep(c.want)
 		failing(t, b, 1)
-		assert.Equal(t, 2*openFor, refused(t, b).RetryAfter())
+		assert.Equal(t, 2*openFor, refusal(t, b).RetryAfter())
 	})
 }
 
@@ -106,7 +106,7 @@ func TestG27_forceOpenFromEveryState(t *testing.T) {
 				b := newBreaker(t, breaker.Config{})
 				for _, cause := range []error{errOther, nil, errBoom} {
 					b.ForceOpen(cause)
-					rejection := refused(t, b)
+					rejection := refusal(t, b)
 					assert.Equal(t, cause, rejection.Cause)
 					assert.Equal(t, breaker.ForcedOpen, rejection.State)
 					assert.Zero(t, rejection.RetryAfter())
@@ -194,7 +194,7 @@ func TestG27_initialStates(t *testing.T) {
 	b := breaker.MustNew("b", breaker.Config{Initial: breaker.ForcedOpen})
 	assertState(t, breaker.ForcedOpen, b)
 	assert.Equal(t, breaker.ReasonNone, b.Snapshot().Reason)
-	rejection := refused(t, b)
+	rejection := refusal(t, b)
 	assert.ErrorIs(t, rejection, breaker.ErrOpen)
 	assert.NoError(t, rejection.Cause)
 	b.Auto()
@@ -290,8 +290,8 @@ func TestG28_tripUnderForced(t *testing.T) {
 				b.ForceOpen(nil)
 				b.Auto()
 				assertState(t, breaker.Open, b)
-				assert.Equal(t, 80*time.Second, refused(t, b).RetryAfter())
-				assert.Equal(t, errOther, refused(t, b).Cause)
+				assert.Equal(t, 80*time.Second, refusal(t, b).RetryAfter())
+				assert.Equal(t, errOther, refusal(t, b).Cause)
 				assert.Equal(t, errOther, r.last(t).Cause)
 				chained(t, r.all())
 			})

@@ -61,7 +61,7 @@ func TestG23_reopens(t *testing.T) {
 		p := issued(t, b)
 		time.Sleep(5 * time.Second)
 		p.Done(errOther)
-		assert.Equal(t, 2*openFor, refused(t, b).RetryAfter())
+		assert.Equal(t, 2*openFor, refusal(t, b).RetryAfter())
 		last := r.last(t)
 		assert.Equal(t, breaker.ReasonProbeFailed, last.Reason)
 		assert.Equal(t, errOther, last.Cause)
@@ -138,7 +138,7 @@ func TestG25_lost(t *testing.T) {
 		assert.Equal(t, 1, b.Snapshot().Probes)
 
 		time.Sleep(time.Second)
-		rejection := refused(t, b)
+		rejection := refusal(t, b)
 		assert.ErrorIs(t, rejection, breaker.ErrOpen)
 		assert.Equal(t, 2*openFor, rejection.RetryAfter())
 		assert.Equal(t, breaker.ReasonProbeLost, rejection.Reason)
@@ -160,10 +160,10 @@ func TestG25_leasesAreSeparate(t *testing.T) {
 		time.Sleep(4 * time.Second)
 		second := issued(t, b)
 		time.Sleep(6*time.Second - 1)
-		assert.ErrorIs(t, refused(t, b), breaker.ErrTooManyProbes)
-		time.Sleep(1)
+		assert.ErrorIs(t, refusal(t, b), breaker.ErrTooManyProbes)
+		time.Sleep(time.Nanosecond)
 		third := issued(t, b)
-		assert.ErrorIs(t, refused(t, b), breaker.ErrTooManyProbes)
+		assert.ErrorIs(t, refusal(t, b), breaker.ErrTooManyProbes)
 		second.Done(nil)
 		third.Done(nil)
 		assertState(t, breaker.Closed, b)
@@ -297,7 +297,7 @@ func TestG26_linear(t *testing.T) {
 func TestG26_shed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := inState["recovering"](t, breaker.Config{})
-		rejection := refused(t, b)
+		rejection := refusal(t, b)
 		assert.Equal(t, breaker.Recovering, rejection.State)
 		assert.ErrorIs(t, rejection, breaker.ErrRejected)
 		assert.NotErrorIs(t, rejection, breaker.ErrOpen)
@@ -320,6 +320,6 @@ func TestG26_countsKept(t *testing.T) {
 		time.Sleep(time.Second)
 		failing(t, b, 1)
 		assertState(t, breaker.Open, b)
-		assert.Equal(t, 2*openFor, refused(t, b).RetryAfter())
+		assert.Equal(t, 2*openFor, refusal(t, b).RetryAfter())
 	})
 }

@@ -363,7 +363,7 @@ func TestG32_onTheCallersGoroutine(t *testing.T) {
 	passing(t, b, 1)
 	assert.Equal(t, goroutine(), done)
 	b.ForceOpen(nil)
-	assert.Same(t, refused(t, b), got)
+	assert.Same(t, refusal(t, b), got)
 	assert.Equal(t, goroutine(), rejected)
 }
 

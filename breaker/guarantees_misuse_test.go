@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"runtime"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -108,7 +109,7 @@ func TestG38_calls(t *testing.T) {
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	cases := map[string]struct {
-		ctx  context.Context
+		ctx  context.Context //nolint:containedctx // a table of arguments
 		b    *breaker.Breaker
 		fn   func(context.Context) error
 		want string
@@ -210,12 +211,9 @@ func TestG39_sentinels(t *testing.T) {
 	}
 	for state, matches := range matches {
 		synctest.Test(t, func(t *testing.T) {
-			err := b39(t, state)
+			err := inState[state](t, breaker.Config{}).Run(t.Context(), returning(nil))
 			for _, sentinel := range []error{breaker.ErrRejected, breaker.ErrOpen, breaker.ErrTooManyProbes} {
-				want := false
-				for _, m := range matches {
-					want = want || m == sentinel
-				}
+				want := slices.Contains(matches, sentinel)
 				assert.Equal(t, want, errors.Is(err, sentinel), "%s: %v", state, sentinel)
 			}
 			assert.False(t, errors.Is(err, errBoom), "%s matches its cause", state)
@@ -224,25 +222,20 @@ func TestG39_sentinels(t *testing.T) {
 	}
 }
 
-func b39(t *testing.T, state string) error {
-	t.Helper()
-	return inState[state](t, breaker.Config{}).Run(t.Context(), returning(nil))
-}
-
 // G39: rejections of one stay are one value; the next stay has another.
 func TestG39_sharedWithinAStay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := breaker.MustNew("b", breaker.Config{Trip: breaker.ConsecutiveFailures(1)})
 		failing(t, b, 1)
-		first := refused(t, b)
+		first := refusal(t, b)
 		time.Sleep(time.Second)
-		assert.Same(t, first, refused(t, b))
+		assert.Same(t, first, refusal(t, b))
 		time.Sleep(openFor)
 		assert.Zero(t, first.RetryAfter())
 		failing(t, b, 1)
-		assert.NotSame(t, first, refused(t, b))
+		assert.NotSame(t, first, refusal(t, b))
 		assert.Zero(t, first.RetryAfter(), "of a stay that is over")
-		assert.Equal(t, openFor, refused(t, b).RetryAfter())
+		assert.Equal(t, openFor, refusal(t, b).RetryAfter())
 	})
 }
 

@@ -68,10 +68,10 @@ func TestG29_openTimeAndLevel(t *testing.T) {
 		failing(t, b, 1)
 		time.Sleep(time.Second)
 		require.NoError(t, b.Reconfigure(breaker.Config{Trip: breaker.ConsecutiveFailures(1), Backoff: 3, OpenFor: time.Second, CloseAfter: 1}))
-		assert.Equal(t, 2*openFor-time.Second, refused(t, b).RetryAfter())
+		assert.Equal(t, 2*openFor-time.Second, refusal(t, b).RetryAfter())
 		time.Sleep(2*openFor - time.Second)
 		failing(t, b, 1)
-		assert.Equal(t, 9*time.Second, refused(t, b).RetryAfter(), "the third in a row")
+		assert.Equal(t, 9*time.Second, refusal(t, b).RetryAfter(), "the third in a row")
 	})
 }
 
@@ -247,15 +247,15 @@ func TestG29_probes(t *testing.T) {
 		cfg.Probes = 1
 		require.NoError(t, b.Reconfigure(cfg))
 		for _, p := range held {
-			assert.ErrorIs(t, refused(t, b), breaker.ErrTooManyProbes)
+			assert.ErrorIs(t, refusal(t, b), breaker.ErrTooManyProbes)
 			p.Done(nil)
 		}
 		held[0] = issued(t, b)
-		assert.ErrorIs(t, refused(t, b), breaker.ErrTooManyProbes)
+		assert.ErrorIs(t, refusal(t, b), breaker.ErrTooManyProbes)
 		cfg.Probes = 2
 		require.NoError(t, b.Reconfigure(cfg))
 		held[1] = issued(t, b)
-		assert.ErrorIs(t, refused(t, b), breaker.ErrTooManyProbes)
+		assert.ErrorIs(t, refusal(t, b), breaker.ErrTooManyProbes)
 		assert.EqualValues(t, 3, b.Snapshot().Calls)
 	})
 }

@@ -61,7 +61,7 @@ func TestG7_oneSlotPerProbe(t *testing.T) {
 		assert.Equal(t, 1, b.Snapshot().Probes)
 		third := issued(t, b)
 		first.Done(nil)
-		assert.ErrorIs(t, refused(t, b), breaker.ErrTooManyProbes)
+		assert.ErrorIs(t, refusal(t, b), breaker.ErrTooManyProbes)
 		assert.Equal(t, tallies{Calls: 1}, tally(b))
 		second.Done(nil)
 		third.Done(nil)
@@ -151,7 +151,7 @@ func TestG8_lostProbeAndItsSuccessor(t *testing.T) {
 		assert.True(t, r.completed(t).Late)
 		assert.Equal(t, tallies{Calls: 1, Failures: 1, Late: 1}, tally(b))
 		assert.Equal(t, 1, b.Snapshot().Probes)
-		assert.ErrorIs(t, refused(t, b), breaker.ErrTooManyProbes)
+		assert.ErrorIs(t, refusal(t, b), breaker.ErrTooManyProbes)
 		next.Done(nil)
 		assert.False(t, r.completed(t).Late)
 		passing(t, b, 1)
@@ -345,15 +345,15 @@ func TestG11_passedThrough(t *testing.T) {
 			}
 			assert.Equal(t, 1, ran, state)
 			assert.Same(t, want, v, state)
-			assert.True(t, err == errBoom, state)
+			assert.Same(t, errBoom, err, state)
 
 			v, err = breaker.DoResult(ctx, b, fn, func(got *result, err error) breaker.Outcome {
 				assert.Same(t, want, got)
-				assert.True(t, err == errBoom)
+				assert.Same(t, errBoom, err)
 				return breaker.Success
 			})
 			assert.Same(t, want, v, state)
-			assert.True(t, err == errBoom, state)
+			assert.Same(t, errBoom, err, state)
 			assert.Equal(t, 2, ran, state)
 		})
 	}

@@ -57,7 +57,13 @@ func failing(tb testing.TB, b *breaker.Breaker, n int) {
 }
 
 // refused makes a call, which must be rejected without fn being run.
-func refused(tb testing.TB, b *breaker.Breaker) *breaker.RejectedError {
+func refused(tb testing.TB, b *breaker.Breaker) {
+	tb.Helper()
+	require.Error(tb, refusal(tb, b))
+}
+
+// refusal is what a call is refused with.
+func refusal(tb testing.TB, b *breaker.Breaker) *breaker.RejectedError {
 	tb.Helper()
 	ran := false
 	err := b.Run(context.Background(), func(context.Context) error {
@@ -111,7 +117,7 @@ func halfOpened(tb testing.TB, cfg breaker.Config) *breaker.Breaker {
 	b, err := breaker.New("b", cfg)
 	require.NoError(tb, err)
 	b.Trip(0, errBoom)
-	left := refused(tb, b).RetryAfter()
+	left := refusal(tb, b).RetryAfter()
 	if c, ok := cfg.Clock.(*fakeClock); ok {
 		c.advance(left)
 	} else {

@@ -21,7 +21,7 @@ func TestScenario16_forceOpen(t *testing.T) {
 		failing(t, b, 2)
 		b.ForceOpen(errOther)
 		for range 3 {
-			rejection := refused(t, b)
+			rejection := refusal(t, b)
 			assert.ErrorIs(t, rejection, breaker.ErrOpen)
 			assert.Equal(t, breaker.ForcedOpen, rejection.State)
 			assert.Equal(t, breaker.ReasonForced, rejection.Reason)
@@ -42,7 +42,7 @@ func TestScenario16_forceOpen(t *testing.T) {
 		refused(t, b)
 		b.Auto()
 		assertState(t, breaker.Open, b)
-		assert.Equal(t, openFor-20*time.Second, refused(t, b).RetryAfter())
+		assert.Equal(t, openFor-20*time.Second, refusal(t, b).RetryAfter())
 		time.Sleep(openFor - 20*time.Second)
 		passing(t, b, 3)
 		assertState(t, breaker.Closed, b)
@@ -84,7 +84,7 @@ func TestScenario17_forceClosed(t *testing.T) {
 		failing(t, b, 20)
 		assert.Len(t, r.all(), 2, "told again before the open time was over")
 
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		failing(t, b, 2)
 		assert.Len(t, r.all(), 2, "did not count anew")
 		failing(t, b, 20)
@@ -206,25 +206,25 @@ func TestScenario26_trip(t *testing.T) {
 		var r recorder
 		b := breaker.MustNew("b", breaker.Config{Hooks: r.transition()})
 		b.Trip(90*time.Second, errBoom)
-		rejection := refused(t, b)
+		rejection := refusal(t, b)
 		assert.Equal(t, 90*time.Second, rejection.RetryAfter())
 		assert.Equal(t, errBoom, rejection.Cause)
 		assert.Equal(t, breaker.ReasonTrip, rejection.Reason)
 
 		b.Trip(10*time.Second, errOther)
-		assert.Equal(t, 90*time.Second, refused(t, b).RetryAfter())
-		assert.Equal(t, errBoom, refused(t, b).Cause)
+		assert.Equal(t, 90*time.Second, refusal(t, b).RetryAfter())
+		assert.Equal(t, errBoom, refusal(t, b).Cause)
 
 		b.Trip(-1, errOther)
-		assert.Zero(t, refused(t, b).RetryAfter())
-		assert.Equal(t, errOther, refused(t, b).Cause)
+		assert.Zero(t, refusal(t, b).RetryAfter())
+		assert.Equal(t, errOther, refusal(t, b).Cause)
 		assert.Len(t, r.all(), 1)
 
 		time.Sleep(100 * 365 * 24 * time.Hour)
 		assertState(t, breaker.Open, b)
 		refused(t, b)
 		b.Trip(time.Hour, errBoom)
-		assert.Zero(t, refused(t, b).RetryAfter())
+		assert.Zero(t, refusal(t, b).RetryAfter())
 
 		b.Reset()
 		assertState(t, breaker.Closed, b)

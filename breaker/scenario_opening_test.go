@@ -224,7 +224,7 @@ func TestScenario30_zeroConfig(t *testing.T) {
 		assertState(t, breaker.Closed, b)
 		failing(t, b, 1)
 		assertState(t, breaker.Open, b)
-		assert.Equal(t, openFor, refused(t, b).RetryAfter())
+		assert.Equal(t, openFor, refusal(t, b).RetryAfter())
 		time.Sleep(openFor)
 		passing(t, b, 3)
 		assertState(t, breaker.Closed, b)

@@ -22,14 +22,14 @@ func TestScenario07_openTimeOver(t *testing.T) {
 		b := breaker.MustNew("b", breaker.Config{Trip: breaker.ConsecutiveFailures(1), OpenFor: openFor})
 		failing(t, b, 1)
 		opened := time.Now()
-		assert.Equal(t, openFor, refused(t, b).RetryAfter())
+		assert.Equal(t, openFor, refusal(t, b).RetryAfter())
 
 		time.Sleep(openFor - 1)
-		assert.Equal(t, time.Nanosecond, refused(t, b).RetryAfter())
+		assert.Equal(t, time.Nanosecond, refusal(t, b).RetryAfter())
 		assert.Equal(t, time.Nanosecond, b.Snapshot().RetryAfter)
 		assertState(t, breaker.Open, b)
 
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		require.NoError(t, b.Run(t.Context(), func(context.Context) error {
 			assert.Equal(t, opened.Add(openFor), time.Now())
 			assertState(t, breaker.HalfOpen, b)
@@ -101,7 +101,7 @@ func TestScenario10_probeFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := halfOpened(t, breaker.Config{Probes: 3})
 		first, second, third := issued(t, b), issued(t, b), issued(t, b)
-		assert.ErrorIs(t, refused(t, b), breaker.ErrTooManyProbes)
+		assert.ErrorIs(t, refusal(t, b), breaker.ErrTooManyProbes)
 		time.Sleep(time.Second)
 
 		first.Done(errBoom)

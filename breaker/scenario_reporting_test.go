@@ -241,7 +241,7 @@ func TestScenario25_nested(t *testing.T) {
 	assert.Equal(t, tallies{Ignored: 100}, tally(outer))
 	assert.EqualValues(t, 100, inner.Snapshot().Rejected)
 
-	rejection := refused(t, inner)
+	rejection := refusal(t, inner)
 	assert.Equal(t, io.EOF, rejection.Cause)
 	assert.False(t, errors.Is(rejection, io.EOF))
 }

@@ -80,7 +80,7 @@ func TestTrap_staleOutcomes(t *testing.T) {
 		probe := issued(t, b)
 		for i, p := range stale {
 			p.Done([]error{nil, errBoom}[i%2])
-			assert.ErrorIs(t, refused(t, b), breaker.ErrTooManyProbes)
+			assert.ErrorIs(t, refusal(t, b), breaker.ErrTooManyProbes)
 		}
 		assert.Equal(t, tallies{Late: 8}, tally(b))
 		assert.Equal(t, 1, b.Snapshot().Probes)
@@ -211,7 +211,7 @@ func TestTrap_rejectionsCount(t *testing.T) {
 
 		// The error of its own rejection, handed back to it.
 		b.Trip(0, nil)
-		rejection := refused(t, b)
+		rejection := refusal(t, b)
 		b.Reset()
 		issued(t, b).Done(rejection)
 		assert.Equal(t, tallies{Ignored: 1}, tally(b))
@@ -271,10 +271,10 @@ func TestTrap_twoClocks(t *testing.T) {
 		c.advance(openFor)
 		p := issued(t, b)
 		time.Sleep(time.Hour)
-		assert.ErrorIs(t, refused(t, b), breaker.ErrTooManyProbes)
+		assert.ErrorIs(t, refusal(t, b), breaker.ErrTooManyProbes)
 		p.Done(nil)
 		time.Sleep(time.Hour)
-		assert.Equal(t, breaker.Recovering, refused(t, b).State)
+		assert.Equal(t, breaker.Recovering, refusal(t, b).State)
 		c.advance(time.Second)
 		passing(t, b, 1)
 		assert.Equal(t, c.Now(), r.last(t).At)
@@ -317,6 +317,6 @@ func TestTrap_droppedCallsLeaveARecord(t *testing.T) {
 		issued(t, b)
 		assert.Equal(t, tallies{Calls: 1, Failures: 1}, tally(b))
 		time.Sleep(time.Second)
-		assert.Equal(t, breaker.ReasonProbeLost, refused(t, b).Reason)
+		assert.Equal(t, breaker.ReasonProbeLost, refusal(t, b).Reason)
 	})
 }
