@@ -1,10 +1,13 @@
-// Package examples holds what README.md shows, so that it compiles and runs.
+// Package examples holds what README.md and the quick starts of the packages
+// show, so that it compiles and runs.
 package examples
 
 import (
 	"context"
 	"errors"
+	"expvar"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -26,30 +29,66 @@ func charge(context.Context, string) (string, error) { return "receipt", nil }
 
 func sync(context.Context, string) error { return nil }
 
+func fetch(url string) ([]byte, error) {
+	// Made once: it keeps the breakers.
+	client := &http.Client{
+		Transport: breakerhttp.MustNewTransport(breakerhttp.TransportConfig{TrustEarlyClose: true}),
+		Timeout:   5 * time.Second, // without a deadline a server that hangs is never found out
+	}
+
+	resp, err := client.Get(url)
+	if errors.Is(err, breaker.ErrRejected) {
+		return []byte("a fallback"), nil // nothing was sent
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	return io.ReadAll(resp.Body)
+}
+
 func Example_http() {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Retry-After", "3600")
-		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprint(w, "42 items")
 	}))
 	defer server.Close()
-	url := server.URL
 
-	client := &http.Client{Transport: breakerhttp.MustNewTransport(breakerhttp.TransportConfig{})}
-	defer client.CloseIdleConnections()
+	body, err := fetch(server.URL)
+	fmt.Println(string(body), err)
+	// Output: 42 items <nil>
+}
 
-	if resp, err := client.Get(url); err == nil {
-		fmt.Println(resp.Status)
-		_ = resp.Body.Close()
+func Example_middleware() {
+	reports := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusInternalServerError)
+	})
+
+	guard := breakerhttp.Middleware(breaker.MustNew("reports", breaker.Config{}))
+	mux := http.NewServeMux()
+	mux.Handle("/reports", guard(reports))
+
+	for range 6 {
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/reports", nil))
+		fmt.Print(w.Code, " ")
 	}
-	resp, err := client.Get(url)
+	// Output: 500 500 500 500 500 503
+}
+
+// The quick start of package breaker.
+func Example_quickStart() {
+	ctx := context.Background()
+	payments := breaker.MustNew("payments", breaker.Config{
+		Trip: breaker.FailureRate(0.5, 20, breaker.Within(10*time.Second)),
+	})
+	receipt, err := breaker.Do(ctx, payments, func(ctx context.Context) (string, error) {
+		return charge(ctx, "order 7")
+	})
 	if rejected := (*breaker.RejectedError)(nil); errors.As(err, &rejected) {
-		fmt.Println("not sent, try again in", rejected.RetryAfter().Round(time.Minute))
-		return
+		fmt.Println("not called; pointless for another", rejected.RetryAfter())
 	}
-	_ = resp.Body.Close()
-	// Output:
-	// 503 Service Unavailable
-	// not sent, try again in 5m0s
+	fmt.Println(receipt)
+	// Output: receipt
 }
 
 func Example_do() {
@@ -71,11 +110,24 @@ func Example_do() {
 	// Output: receipt <nil>
 }
 
+func Example_metrics() {
+	transitions := expvar.NewMap("breaker_transitions")
+	stock := breaker.MustNew("stock", breaker.Config{Hooks: breaker.Hooks{
+		Transition: func(_ context.Context, t breaker.Transition) {
+			transitions.Add(t.Name+" "+t.To.String(), 1)
+		},
+	}})
+
+	stock.Trip(0, errors.New("down"))
+	fmt.Println(transitions)
+	// Output: {"stock open": 1}
+}
+
 func Example_group() {
 	ctx := context.Background()
 	tenants := breaker.MustNewGroup(breaker.GroupConfig[string]{
 		Config: breaker.Config{Trip: breaker.ConsecutiveFailures(3)},
-		Max:    10_000, // healthy ones are forgotten beyond this
+		Max:    10_000, // healthy ones are forgotten beyond this; 1024 by default
 	})
 
 	err := tenants.Get("acme").Run(ctx, func(ctx context.Context) error {
@@ -107,33 +159,43 @@ func Example_mockClock() {
 	// Output: half-open
 }
 
-// Every line of Go in README.md stands in this file, in the same order.
+// Each block of Go in README.md, and each quick start of a package, stands in
+// this file as it is, but for its indentation.
 func TestREADME(t *testing.T) {
-	readme, err := os.ReadFile("../README.md")
-	require.NoError(t, err)
-	source, err := os.ReadFile("readme_test.go")
-	require.NoError(t, err)
-	lines := func(s string) (out []string) {
-		for line := range strings.Lines(s) {
-			if line = strings.TrimSpace(line); line != "" {
-				out = append(out, line)
-			}
-		}
-		return out
-	}
-	have := lines(string(source))
-	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(readme), -1)
-	require.NotEmpty(t, blocks)
-	for _, block := range blocks {
-		want := lines(block[1])
-		next := 0
-		for _, line := range have {
-			if next < len(want) && (line == want[next] || strings.ReplaceAll(line, ".Round(time.Minute)", "") == want[next]) {
-				next++
-			}
-		}
-		if next < len(want) {
-			assert.Fail(t, "README.md shows a line that is not compiled here", "%s", want[next])
+	block := regexp.MustCompile("(?ms)^```go\n(.*?)^```")
+	quickStart := regexp.MustCompile(`(?ms)^// # Quick start$\n//\n(.*?)^//\n// #`)
+	source := "\n" + unindented(read(t, "readme_test.go"))
+	for file, pattern := range map[string]*regexp.Regexp{
+		"../README.md":                  block,
+		"../breaker/doc.go":             quickStart,
+		"../breaker/breakerhttp/doc.go": quickStart,
+	} {
+		shown := pattern.FindAllStringSubmatch(read(t, file), -1)
+		require.NotEmpty(t, shown, "%s", file)
+		for _, match := range shown {
+			want := unindented(match[1])
+			assert.True(t, strings.Contains(source, "\n"+want), "%s shows what is not compiled here:\n%s", file, want)
 		}
 	}
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	return strings.ReplaceAll(string(text), "\r\n", "\n")
+}
+
+// unindented is s without the white space around its lines, and without the
+// slashes in front of code in a comment.
+func unindented(s string) string {
+	var out strings.Builder
+	for line := range strings.Lines(s) {
+		line = strings.TrimSpace(line)
+		if line == "//" {
+			line = ""
+		}
+		out.WriteString(strings.TrimSpace(strings.TrimPrefix(line, "//\t")) + "\n")
+	}
+	return out.String()
 }

@@ -211,7 +211,10 @@ type Plain struct{ Name string }
 }
 
 func TestGuarantees(t *testing.T) {
-	const one = "// Package p is one.\n//\n//   - G1: one.\npackage p\n"
+	const (
+		one   = "// Package p is one.\n//\n//   - G1: one.\npackage p\n"
+		names = "package p\nfunc TestG1() {}\n"
+	)
 	tests := []struct {
 		name  string
 		files map[string]string
@@ -226,25 +229,38 @@ func TestGuarantees(t *testing.T) {
 		{
 			"named by its tests",
 			map[string]string{
-				"doc.go":                        "//   - G1: one.\n//   - G2: two.\n//\t- G3: three.\n//   - G4: four.\n",
-				"a_test.go":                     "func TestG1_probe() {}\n// Shows (G2).\nfunc ExampleG3() {}\n",
-				"internal/modelcheck/m_test.go": "// G4: the model.\n",
+				"doc.go":                        "//   - G1: one.\n//   - G2: two.\n//\t- G3: three.\n//   - G4: four.\n//   - G5: five.\n",
+				"a_test.go":                     "package p\nfunc TestG1_probe() {}\n// Shows (G2).\nfunc ExampleG3() {}\n",
+				"internal/modelcheck/m_test.go": "package m\n// The model (G4).\nfunc FuzzModel() { t.Run(\"G5\", nil) }\n",
 			},
 			nil,
 		},
 		{
 			"named by nothing",
-			map[string]string{"doc.go": one, "a.go": "// G1\n", "a_test.go": "TestG10 BG1 xTestG1 G12\n"},
+			map[string]string{
+				"doc.go":    one,
+				"a.go":      "// G1\n",
+				"a_test.go": "package p\nfunc TestG10() {}\nfunc TestBG1() {}\nfunc xTestG1() {}\n// G12\nfunc TestX() {}\n",
+			},
+			[]string{"p/doc.go: no test in p names G1"},
+		},
+		{
+			"named only where no test is",
+			map[string]string{
+				"doc.go": one,
+				"a_test.go": "// G1\npackage p\n\n// G1\n\nfunc TestX() {\n\t// G1\n\tf(\"G1\")\n}\n" +
+					"// G1\nfunc f() {}\n// G1\nvar x = \"G1\"\n// G1\nfunc (t T) TestG1() {}\n",
+			},
 			[]string{"p/doc.go: no test in p names G1"},
 		},
 		{
 			"named only by the tests of another package",
-			map[string]string{"doc.go": one, "sub/doc.go": "package sub\n", "sub/a_test.go": "G1"},
+			map[string]string{"doc.go": one, "sub/doc.go": "package sub\n", "sub/a_test.go": "package sub\nfunc TestG1() {}\n"},
 			[]string{"p/doc.go: no test in p names G1"},
 		},
 		{
 			"declared twice",
-			map[string]string{"doc.go": one, "a_test.go": "G1", "sub/doc.go": one, "sub/a_test.go": "G1"},
+			map[string]string{"doc.go": one, "a_test.go": names, "sub/doc.go": one, "sub/a_test.go": names},
 			[]string{"p/sub/doc.go: G1 is declared in p/doc.go already"},
 		},
 	}

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -16,15 +19,16 @@ import (
 //	//   - G7: no probe is admitted beyond the limit.
 var guarantee = regexp.MustCompile(`(?m)^//\s+- (G[0-9]+): `)
 
-// names returns what matches a guarantee named in a test: G7 in a comment,
-// TestG7, ExampleG7_late, but not G70 or AG7.
+// names returns what matches a guarantee named by a test: TestG7,
+// ExampleG7_late, G7 in the comment above, but not G70 or AG7.
 func names(g string) *regexp.Regexp {
 	return regexp.MustCompile(`(?m)(^|[^A-Za-z0-9])(Test|Example|Fuzz)?` + g + `([^0-9]|$)`)
 }
 
 // checkGuarantees wants the doc.go of every root package to declare
 // guarantees, every number declared once in its tree, and every guarantee
-// named by a test of the package that declares it.
+// named by a test of the package that declares it: in the name of the test, in
+// its comment, or in the name of a t.Run.
 func checkGuarantees(context.Context) ([]string, error) {
 	var problems []string
 	for _, root := range roots {
@@ -57,7 +61,7 @@ func guaranteesOf(root string) ([]string, error) {
 		if dir == root && matches == nil {
 			problems = append(problems, file+": declares no guarantee")
 		}
-		tests, err := testSource(dir)
+		tests, err := testNames(dir)
 		if err != nil {
 			return err
 		}
@@ -82,9 +86,10 @@ func guaranteesOf(root string) ([]string, error) {
 	return problems, nil
 }
 
-// testSource returns the text of the test files that speak for the package in
-// dir: its own and those below its internal directory, in nested modules too.
-func testSource(dir string) (string, error) {
+// testNames returns what the tests that speak for the package in dir are
+// called: those of its own and those below its internal directory, in nested
+// modules too.
+func testNames(dir string) (string, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
 	if err != nil {
 		return "", err
@@ -104,12 +109,37 @@ func testSource(dir string) (string, error) {
 	}
 	var all strings.Builder
 	for _, file := range files {
-		text, err := os.ReadFile(file)
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {
 			return "", err
 		}
-		all.Write(text)
-		all.WriteByte('\n')
+		for _, decl := range parsed.Decls {
+			if f, ok := decl.(*ast.FuncDecl); ok && f.Recv == nil && isTest(f.Name.Name) {
+				fmt.Fprintf(&all, "%s\n%s\n%s", f.Name.Name, f.Doc.Text(), subtests(f))
+			}
+		}
 	}
 	return all.String(), nil
+}
+
+func isTest(name string) bool {
+	return strings.HasPrefix(name, "Test") || strings.HasPrefix(name, "Fuzz") || strings.HasPrefix(name, "Example")
+}
+
+// subtests returns the names that are written in calls of t.Run, one a line.
+func subtests(f *ast.FuncDecl) string {
+	var all strings.Builder
+	ast.Inspect(f, func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok || len(call.Args) != 2 {
+			return true
+		}
+		if run, ok := call.Fun.(*ast.SelectorExpr); ok && run.Sel.Name == "Run" {
+			if name, ok := call.Args[0].(*ast.BasicLit); ok && name.Kind == token.STRING {
+				fmt.Fprintln(&all, strings.Trim(name.Value, "\"`"))
+			}
+		}
+		return true
+	})
+	return all.String()
 }

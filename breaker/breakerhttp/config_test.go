@@ -87,14 +87,14 @@ func TestNewTransport_Problems(t *testing.T) {
 				Key:    func(*http.Request) string { return "" },
 				Group:  breaker.GroupConfig[string]{Max: 7},
 			},
-			[]string{"breakerhttp: Key is set, want nil with Choose", "breakerhttp: Group is {", "Max: 7"},
+			[]string{"breakerhttp: Key is set, want nil with Choose", "breakerhttp: Group is set, want zero with Choose"},
 		},
 		"choose and a name": {
 			breakerhttp.TransportConfig{
 				Choose: func(*http.Request) *breaker.Breaker { return nil },
 				Group:  breaker.GroupConfig[string]{Name: func(string) string { return "" }},
 			},
-			[]string{"breakerhttp: Group is {"},
+			[]string{"breakerhttp: Group is set, want zero with Choose"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

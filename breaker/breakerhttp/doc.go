@@ -3,14 +3,21 @@
 //
 // # Quick start
 //
+//	// Made once: it keeps the breakers.
 //	client := &http.Client{
-//		Transport: breakerhttp.MustNewTransport(breakerhttp.TransportConfig{}),
+//		Transport: breakerhttp.MustNewTransport(breakerhttp.TransportConfig{TrustEarlyClose: true}),
+//		Timeout:   5 * time.Second, // without a deadline a server that hangs is never found out
 //	}
-//	resp, err := client.Get("http://payment/charges")
-//	var rejected *breaker.RejectedError
-//	if errors.As(err, &rejected) {
-//		// Nothing was sent. rejected.RetryAfter tells how long to wait.
+//
+//	resp, err := client.Get(url)
+//	if errors.Is(err, breaker.ErrRejected) {
+//		return []byte("a fallback"), nil // nothing was sent
 //	}
+//	if err != nil {
+//		return nil, err
+//	}
+//	defer resp.Body.Close()
+//	return io.ReadAll(resp.Body)
 //
 // # Model
 //
@@ -20,6 +27,11 @@
 // and each attempt of a retry loop above. A call begins before the connection
 // is made and ends with the response's Body, so the time to read that counts
 // for a SlowRate rule, and a server that breaks off in the middle fails.
+//
+// Read bodies to their end, or set [TransportConfig.TrustEarlyClose]. A Close
+// before the end is Ignored by default. So the good calls of a client that only
+// looks at the status, or that reads by a json.Decoder, neither end a row of
+// failures nor count in a rate, and a half-open breaker never closes.
 //
 // [Middleware] puts one breaker in front of an [http.Handler], which sheds load
 // from a server in trouble. The handler's status is the outcome. Put it outside

@@ -43,6 +43,76 @@ func ExampleNewTransport() {
 	// http://stock/ 200
 }
 
+// A Transport is a package-level variable, or lives as long as the program in
+// some other way: it keeps the breakers.
+func ExampleMustNewTransport() {
+	transport := breakerhttp.MustNewTransport(breakerhttp.TransportConfig{
+		Base:            fakeNetwork{"stock": http.StatusOK},
+		TrustEarlyClose: true, // nobody here reads a body to its end
+	})
+	client := &http.Client{Transport: transport, Timeout: 5 * time.Second}
+	resp, err := client.Get("http://stock/")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	resp.Body.Close()
+	fmt.Println(resp.Status, transport.Group().Get("stock").State())
+	// Output: 200 OK closed
+}
+
+// Classify judges what came back: here a 404 to one kind of request is no
+// answer of the server's but of the proxy in front of it.
+func ExampleTransportConfig_classify() {
+	transport := breakerhttp.MustNewTransport(breakerhttp.TransportConfig{
+		Base: fakeNetwork{"stock": http.StatusNotFound},
+		Group: breaker.GroupConfig[string]{
+			Config: breaker.Config{Trip: breaker.ConsecutiveFailures(1)},
+		},
+		Classify: func(req *http.Request, resp *http.Response, err error) breaker.Outcome {
+			if err == nil && resp.StatusCode == http.StatusNotFound && req.URL.Path == "/healthz" {
+				return breaker.Failure
+			}
+			return breakerhttp.DefaultClassify(req, resp, err)
+		},
+	})
+	client := &http.Client{Transport: transport}
+	for _, path := range []string{"/items/7", "/healthz", "/items/7"} {
+		resp, err := client.Get("http://stock" + path)
+		if err != nil {
+			fmt.Println(path, errors.Is(err, breaker.ErrOpen))
+			continue
+		}
+		resp.Body.Close()
+		fmt.Println(path, resp.StatusCode)
+	}
+	// Output:
+	// /items/7 404
+	// /healthz 404
+	// /items/7 true
+}
+
+// A Transport works without an http.Client too, for instance as the Base of
+// another RoundTripper.
+func ExampleTransport_RoundTrip() {
+	transport := breakerhttp.MustNewTransport(breakerhttp.TransportConfig{Base: fakeNetwork{"stock": http.StatusOK}})
+	defer transport.CloseIdleConnections()
+	transport.Group().Get("stock").Trip(time.Minute, errors.New("moving"))
+
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://stock/", nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	resp.Body.Close()
+	// Output: breaker: "stock" is open, opened by trip: moving
+}
+
 // A breaker per service behind one gateway, and JSON that is decoded without
 // looking for its end.
 func ExampleTransportConfig() {

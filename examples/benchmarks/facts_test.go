@@ -178,9 +178,9 @@ func TestFactGoroutines(t *testing.T) {
 	})
 }
 
-// go-zero's breaker sheds by chance: after a minute of nothing but failures
-// some calls are still admitted, and as many failures as it has seen accepted
-// calls never keep it from admitting one a second.
+// go-zero's breaker sheds by chance: while every call fails it refuses some and
+// still admits others. A rejection is a plain error, and nothing runs in the
+// background.
 func TestFactGoZero(t *testing.T) {
 	logx.Disable()
 	b := gozero.NewBreaker(gozero.WithName("x"))
@@ -191,6 +191,7 @@ func TestFactGoZero(t *testing.T) {
 	for range 2000 {
 		switch err := b.Do(func() error { return errDown }); {
 		case errors.Is(err, gozero.ErrServiceUnavailable):
+			assert.Equal(t, gozero.ErrServiceUnavailable, err)
 			shed++
 		default:
 			admitted++
@@ -198,10 +199,14 @@ func TestFactGoZero(t *testing.T) {
 	}
 	assert.Positive(t, admitted)
 	assert.Positive(t, shed)
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	assert.NotContains(t, string(stacks), "go-zero/core/breaker.")
 
-	// A call that exits its goroutine, and one whose caller cancelled, are
-	// failures.
+	// A call that panics or exits its goroutine, and one whose caller cancelled,
+	// are failures.
 	for _, fn := range []func() error{
+		func() error { panic("call") },
 		func() error { runtime.Goexit(); return nil },
 		func() error { return context.Canceled },
 	} {
@@ -211,6 +216,7 @@ func TestFactGoZero(t *testing.T) {
 			done := make(chan error, 1)
 			go func() {
 				defer close(done)
+				defer func() { _ = recover() }()
 				done <- b.Do(fn)
 			}()
 			refused = refused || errors.Is(<-done, gozero.ErrServiceUnavailable)

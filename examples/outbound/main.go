@@ -11,12 +11,15 @@
 // What to look at: in the timeline, how few calls each opening took and that
 // its reason names the fault; in the table, how much less the protected client
 // waited (a rejection is instant) and how few calls reached the sick server; at
-// the end, the expectations. They are what makes the exit status 0.
+// the end, the expectations.
 //
-// With -url it calls a real URL through a breaker instead, and tells what
-// happened:
+// With -url it calls a real URL through a breaker instead, every so often (-every,
+// 200ms) for some time (-for, 10s), and tells what happened. It expects one thing:
+// that at least one call got an answer, whatever its status.
 //
-//	go run ./examples/outbound -url https://example.com/ -for 10s
+//	go run ./examples/outbound -url https://example.com/ -for 10s -every 500ms
+//
+// The exit status is 0 if all expectations held, 1 if not, 2 for wrong usage.
 package main
 
 import (
@@ -30,6 +33,7 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"strconv"
 	"time"
 )
 
@@ -99,15 +103,25 @@ func parse(args []string, errs io.Writer) (options, error) {
 	case opt.every < time.Millisecond:
 		err = fmt.Errorf("-every is %v, want at least 1ms", opt.every)
 	case set["url"]:
-		opt.url, err = url.Parse(*target)
-		if err != nil || opt.url.Scheme != "http" && opt.url.Scheme != "https" || opt.url.Host == "" {
-			err = fmt.Errorf("-url is %q, want http://host/path or https://host/path", *target)
-		}
+		opt.url, err = parseURL(*target)
 	}
 	if err != nil {
 		fmt.Fprintln(errs, "outbound:", err)
 	}
 	return opt, err
+}
+
+func parseURL(target string) (*url.URL, error) {
+	u, err := url.Parse(target)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+		return nil, fmt.Errorf("-url is %q, want http://host/path or https://host/path", target)
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return nil, fmt.Errorf("-url is %q, want a port from 1 to 65535", target)
+		}
+	}
+	return u, nil
 }
 
 // freshTransport is a http.DefaultTransport with connections of its own.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,6 +30,9 @@ func TestRun_usage(t *testing.T) {
 		{"-url http://", `-url is "http://", want http`},
 		{"-url http://%zz", `-url is "http://%zz", want http`},
 		{"-url=", `-url is "", want http`},
+		{"-url http://:80/", `-url is "http://:80/", want http`},
+		{"-url http://example.com:65536/", `-url is "http://example.com:65536/", want a port from 1 to 65535`},
+		{"-url http://example.com:0", `-url is "http://example.com:0", want a port from 1 to 65535`},
 		{"-url http://example.com -for 0", "-for is 0s, want more than 0"},
 		{"-url http://example.com -for -1s", "-for is -1s, want more than 0"},
 		{"-url http://example.com -for soon", `invalid value "soon" for flag -for`},
@@ -101,26 +105,34 @@ func TestRun_url(t *testing.T) {
 	assert.Contains(t, out, "GET "+server.URL+" every 5ms for 20ms")
 	assert.Contains(t, out, "  404 Not Found\n", "an answer is an answer")
 	assert.Contains(t, out, "\nbreaker of "+strings.TrimPrefix(server.URL, "http://")+": closed, opened 0 times\n")
+	assert.Contains(t, out, "\nok      at least one call got an answer ")
 }
 
 // Nobody answers: that is told, too.
 func TestRun_urlUnreachable(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	server.Close()
-	status, out, _ := outbound(t.Context(), script{}, "-url", server.URL, "-for", "20ms", "-every", "10ms")
-	assert.Zero(t, status)
+	status, out, errs := outbound(t.Context(), script{}, "-url", server.URL, "-for", "20ms", "-every", "10ms")
+	assert.Equal(t, 1, status)
 	assert.Contains(t, out, "refused")
 	assert.Contains(t, out, "  0 good,")
+	assert.Contains(t, out, "\nFAILED  at least one call got an answer ")
+	assert.Equal(t, "outbound: not all expectations held\n", errs)
 }
 
 func TestRun_urlInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { cancel() }))
+	var calls atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		if calls.Add(1) == 2 { // the first is answered long before
+			cancel()
+		}
+	}))
 	defer server.Close()
 	began := time.Now()
-	status, out, errs := outbound(ctx, script{}, "-url", server.URL, "-for", "1h")
+	status, out, errs := outbound(ctx, script{}, "-url", server.URL, "-for", "1h", "-every", "200ms")
 	assert.Zero(t, status, "that is how it is meant to end")
 	assert.Empty(t, errs)
-	assert.Contains(t, out, "1 calls\n")
+	assert.Contains(t, out, "2 calls\n")
 	assert.Less(t, time.Since(began), time.Minute)
 }

@@ -29,8 +29,8 @@ func strangers() breaker.Config {
 
 const strangersLimit = 3 * time.Second
 
-// visit calls a URL through base and a breaker, and prints what happened. It
-// expects nothing.
+// visit calls a URL through base and a breaker, and prints what happened. The
+// error tells that no call got an answer.
 func visit(ctx context.Context, opt options, base http.RoundTripper, out io.Writer) error {
 	log := newTimeline(out)
 	log.names = true
@@ -60,9 +60,32 @@ func visit(ctx context.Context, opt options, base http.RoundTripper, out io.Writ
 	breakers := maps.Collect(guard.Group().All())
 	for _, host := range slices.Sorted(maps.Keys(breakers)) {
 		s := breakers[host].Snapshot()
-		fmt.Fprintln(out, fit(fmt.Sprintf("breaker of %s: %v, opened %d times", host, s.State, s.Trips)))
+		fmt.Fprintln(out, fit(fmt.Sprintf("breaker of %s: %v, opened %s", host, s.State, times(s.Trips))))
+	}
+	fmt.Fprintln(out)
+	if !verdicts(out, []verdict{expectAnswer(samples)}) {
+		return errExpectations
 	}
 	return nil
+}
+
+func times(n uint64) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
+}
+
+// expectAnswer is about a server nobody has promised anything about: any status
+// is an answer.
+func expectAnswer(samples []sample) verdict {
+	answered := 0
+	for _, s := range samples {
+		if s.status > 0 {
+			answered++
+		}
+	}
+	return verdict{answered > 0, "at least one call got an answer", fmt.Sprintf("%d of %d", answered, len(samples))}
 }
 
 // repeat calls on the beat until the time is over or ctx is done, and waits for

@@ -53,6 +53,8 @@ for 1s or more.
     5  half within 10ms      all within 10ms      503 Service Unavailable
    16  half within 0s        all within 0s        rejected, open
 breaker of server.test: closed, opened 2 times
+
+ok      at least one call got an answer                        13 of 29
 `, out.String())
 		assert.NoError(t, s.close(t.Context()))
 	})
@@ -73,6 +75,12 @@ func TestVisit_interrupted(t *testing.T) {
 		assert.Contains(t, out.String(), "1 calls\n")
 		assert.NoError(t, s.close(t.Context()))
 	})
+}
+
+func TestTimes(t *testing.T) {
+	assert.Equal(t, "0 times", times(0))
+	assert.Equal(t, "once", times(1))
+	assert.Equal(t, "2 times", times(2))
 }
 
 func TestSample_kind(t *testing.T) {

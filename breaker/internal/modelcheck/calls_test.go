@@ -199,9 +199,11 @@ func (m *model) progress(id int) {
 }
 
 // beyondHope reports whether the call had less than MinBudget and failed by
-// its caller's deadline (G13).
+// its caller's deadline (G13), unless he gave up before.
 func (p *permit) beyondHope(err error) bool {
-	return p.cfg.raw.MinBudget > 0 && p.caller.deadline.Equal(hurried) && isDeadline(err) && isDeadline(p.caller.Err())
+	ended := p.caller.Err()
+	return p.cfg.raw.MinBudget > 0 && p.caller.deadline.Equal(hurried) && isDeadline(err) &&
+		(ended == nil || isDeadline(ended))
 }
 
 // book counts the outcome in the stay that admitted the call, unless that is

@@ -37,11 +37,11 @@ func (m *model) forceOpen(cause error) { m.force(breaker.ForcedOpen, because{err
 
 func (m *model) forceClosed() { m.force(breaker.ForcedClosed, because{}) }
 
-// force pins the state. A closed or open automatic state is only suspended;
-// another goes on as half-open with all slots free (G28).
+// force pins the state, also an initial one. A closed or open automatic state is
+// only suspended; another goes on as half-open with all slots free (G28).
 func (m *model) force(state breaker.State, cause because) {
 	if m.raw() == state {
-		m.forced.cause = cause
+		m.forced.cause, m.forced.reason = cause, breaker.ReasonForced
 		return
 	}
 	m.enter(nil, func() {
@@ -70,11 +70,17 @@ func (m *model) ends() {
 	m.deliver()
 }
 
+// reset begins a closed stay that has nothing to do with what was before. From
+// Closed that is no transition.
 func (m *model) reset() {
+	reason := breaker.ReasonReset
+	if m.raw() == breaker.Closed {
+		reason = m.auto.reason
+	}
 	m.enter(nil, func() {
 		m.forced = forced{}
 		m.level = 0
-		m.auto = automatic{state: breaker.Closed, reason: breaker.ReasonReset, since: m.now, stay: m.begin()}
+		m.auto = automatic{state: breaker.Closed, reason: reason, since: m.now, stay: m.begin()}
 	})
 	m.deliver()
 }

@@ -163,6 +163,48 @@ func (s stay) copy() stay {
 	return s
 }
 
+// equal reports whether two models will do the same for ever. What hooks are
+// owed does not matter.
+func (m *model) equal(o *model) bool {
+	a, b, f, g := &m.auto, &o.auto, &m.forced, &o.forced
+	return m.now == o.now && m.cfg == o.cfg && m.stays == o.stays &&
+		m.level == o.level && m.closedAt == o.closedAt && m.lastOpen == o.lastOpen && m.totals == o.totals &&
+		a.state == b.state && a.reason == b.reason && a.since == b.since &&
+		a.began == b.began && a.length == b.length && a.opened == b.opened &&
+		f.on == g.on && f.state == g.state && f.reason == g.reason && f.since == g.since && f.cause == g.cause &&
+		f.muted == g.muted && f.began == g.began && f.quiet == g.quiet &&
+		slices.Equal(m.permits, o.permits) && a.stay.equal(&b.stay) && f.stay.equal(&g.stay)
+}
+
+func (s *stay) equal(o *stay) bool {
+	return s.number == o.number && s.passed == o.passed && s.failed == o.failed &&
+		s.arrivals == o.arrivals && s.entered == o.entered &&
+		(s.arrivals == 0 || s.shares.Cmp(o.shares) == 0) && slices.Equal(s.probes, o.probes) &&
+		slices.EqualFunc(s.memories, o.memories, func(a, b memory) bool {
+			return a.kept == b.kept && slices.Equal(a.list, b.list)
+		})
+}
+
+// hash is the same for equal models, and seldom for others.
+func (m *model) hash() uint64 {
+	h := uint64(m.now)
+	mix := func(v uint64) { h = (h ^ v) * 0x9e3779b97f4a7c15 }
+	mix(uint64(m.stays))
+	mix(m.totals.rejected<<32 | m.totals.ignored<<16 | m.totals.late)
+	for _, s := range []*stay{&m.auto.stay, &m.forced.stay} {
+		mix(uint64(s.passed<<16 | s.failed<<8 | len(s.probes)))
+		for _, memory := range s.memories {
+			for _, e := range memory.list {
+				if e.bad {
+					mix(uint64(e.at))
+				}
+				mix(1)
+			}
+		}
+	}
+	return h
+}
+
 // begin is a new stay.
 func (m *model) begin() stay {
 	m.stays++

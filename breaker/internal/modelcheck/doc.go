@@ -1,0 +1,2 @@
+// Package modelcheck checks package breaker against a model.
+package modelcheck
