@@ -115,7 +115,7 @@ func (m *model) hopeless() bool { return m.cfg.closeOf-m.auto.stay.failed < m.cf
 // rounded each share.
 func (m *model) share(got bool) bool {
 	a, s := &m.auto, &m.auto.stay
-	grown := big.NewRat(int64(max(m.now-a.began, 0)), max(int64(a.length), 1))
+	grown := big.NewRat(max(m.now-a.began, 0), max(int64(a.length), 1))
 	rest := new(big.Rat).Sub(big.NewRat(1, 1), m.cfg.rampFrom)
 	share := new(big.Rat).Add(m.cfg.rampFrom, rest.Mul(rest, grown))
 	s.shares = new(big.Rat).Add(s.shares, share)

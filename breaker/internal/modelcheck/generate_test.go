@@ -5,8 +5,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/mainstay-go/mainstay/breaker"
 	"pgregory.net/rapid"
+
+	"github.com/mainstay-go/mainstay/breaker"
 )
 
 // A family is the rules that one subtest is about.

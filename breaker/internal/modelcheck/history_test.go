@@ -65,7 +65,6 @@ type operationRecord struct {
 	refused   *breaker.RejectedError
 	state     breaker.State
 	told      *breaker.Completion // what the Done hook said of this report
-	snapshot  breaker.Snapshot
 }
 
 func (o *operationRecord) String() string {
@@ -97,8 +96,6 @@ func (o *operationRecord) String() string {
 		fmt.Fprintf(&b, " %v", o.d)
 	case doReconfigure:
 		fmt.Fprintf(&b, " %v", o.cfg.raw.Trip)
-	case doFinal:
-		fmt.Fprintf(&b, ": %+v", o.snapshot)
 	default:
 	}
 	return b.String()
@@ -116,12 +113,14 @@ type history struct {
 	held    sync.RWMutex
 	stamps  atomic.Int64
 	permits [workers * turns]atomic.Pointer[breaker.Permit]
+	reports [workers * turns]atomic.Bool // tried, at least
 	done    [workers * turns]atomic.Pointer[breaker.Completion]
 	plans   [workers][]*operationRecord
 	ops     [workers][]*operationRecord // what was done
 
 	mu     sync.Mutex
 	events []observedEvent
+	last   breaker.Snapshot // when all workers are done
 }
 
 // newHistory plans a history; the same seed makes the same plan. without are
@@ -129,7 +128,7 @@ type history struct {
 func newHistory(seed uint64, without ...int) *history {
 	r := rand.New(rand.NewPCG(seed, 0))
 	h := &history{seed: seed, clock: newClock(bases[r.IntN(len(bases))]), cfg: plannedConfig(r)}
-	h.clock.yield = r.Int64N(4)
+	h.clock.yield = one[int64](r, 0, 2, 3, 5, 9)
 	h.watch(h.cfg)
 	for w := range workers {
 		for i := range turns {
@@ -260,7 +259,8 @@ func (h *history) run() {
 	}
 	close(start)
 	all.Wait()
-	last := &operationRecord{action: doFinal, snapshot: h.b.Snapshot(), state: h.b.State()}
+	h.last = h.b.Snapshot()
+	last := &operationRecord{action: doFinal}
 	last.call, last.ret = h.stamps.Add(1), h.stamps.Add(1)
 	h.ops[0] = append(h.ops[0], last)
 }
@@ -377,6 +377,7 @@ func (h *history) report(o *operationRecord) {
 
 // told notes what the Done hook says of a report, if it is of this one.
 func (h *history) told(o *operationRecord, f func()) {
+	h.reports[o.id].Store(true)
 	before := h.done[o.id].Load()
 	f()
 	if before == nil {
@@ -404,5 +405,6 @@ func (h *history) runCall(o *operationRecord) {
 		return
 	}
 	second.told = h.done[o.id].Load()
+	h.reports[o.id].Store(true)
 	h.end(&second)
 }

@@ -138,7 +138,7 @@ func (r *ruleSpec) counts(m *memory, now int64) (calls, bad int64) {
 	now = r.instant(m, now)
 	full := r.window.Last == 0 || len(m.list) >= r.window.Last
 	for _, e := range slices.Backward(m.list) {
-		in := true
+		var in bool
 		switch {
 		case r.kind == consecutive:
 			in = e.bad
