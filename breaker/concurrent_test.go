@@ -244,6 +244,7 @@ func TestConcurrent_everything(t *testing.T) {
 		final = breaker.Open // the next call would tell
 	}
 	assert.Equal(t, final, events[len(events)-1].To)
+	require.NoError(t, b.Reconfigure(breaker.Config{}))
 	b.Reset()
 	passing(t, b, 10)
 }

@@ -360,9 +360,9 @@ func TestNames(t *testing.T) {
 	for r, want := range reasons {
 		assert.Equal(t, want, breaker.Reason(r).String())
 	}
-	text, err := json.Marshal(map[string]breaker.State{"state": breaker.HalfOpen})
+	text, err := json.Marshal([]any{breaker.HalfOpen, breaker.Ignored, breaker.ReasonProbeLost})
 	require.NoError(t, err)
-	assert.JSONEq(t, `{"state":"half-open"}`, string(text))
+	assert.JSONEq(t, `["half-open", "ignored", "probe lost"]`, string(text))
 	_, err = json.Marshal(breaker.MustNew("b", breaker.Config{}).Snapshot())
 	assert.NoError(t, err)
 }

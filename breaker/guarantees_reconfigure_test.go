@@ -237,6 +237,27 @@ func TestG29_addedRuleCountsCallsInFlight(t *testing.T) {
 	}
 }
 
+// G29, G14: nobody knows how long a call took that began before there was a
+// slow rule, so it is in no slow window; in the others it is.
+func TestG29_addedSlowRule(t *testing.T) {
+	added := breaker.Config{Trip: breaker.Any(
+		breaker.FailureRate(1, 9, breaker.LastN(9)), breaker.SlowRate(time.Second, 1, 9, breaker.LastN(9)),
+	)}
+	for _, err := range []error{nil, errBoom} {
+		b := breaker.MustNew("b", breaker.Config{})
+		assert.Equal(t, err, b.Run(t.Context(), func(context.Context) error {
+			require.NoError(t, b.Reconfigure(added))
+			return err
+		}))
+		s := b.Snapshot()
+		assert.EqualValues(t, 1, s.Calls)
+		assert.Zero(t, s.SlowOf)
+		passing(t, b, 1)
+		assert.EqualValues(t, 2, b.Snapshot().Calls)
+		assert.EqualValues(t, 1, b.Snapshot().SlowOf)
+	}
+}
+
 // G29: fewer slots let nobody in until enough probes have ended; more let
 // more in at once.
 func TestG29_probes(t *testing.T) {

@@ -119,7 +119,7 @@ func TestTrap_panicInProbe(t *testing.T) {
 	})
 }
 
-// failsafe-go: a panicking listener unlocks what is not locked, which is fatal.
+// failsafe-go: a callback that panics unlocks what is not locked, which is fatal.
 func TestTrap_panickingHook(t *testing.T) {
 	b := breaker.MustNew("b", breaker.Config{
 		Trip:  breaker.ConsecutiveFailures(1),

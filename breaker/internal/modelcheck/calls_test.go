@@ -42,8 +42,10 @@ func (m *model) call(id int, c *caller, got bool) *refusal {
 	}
 	var refused *refusal
 	if admitted {
-		m.permits = append(m.permits, make([]permit, max(id+1-len(m.permits), 0))...)
-		m.permits[id] = p
+		for len(m.permits) <= id {
+			m.permits, m.reported = append(m.permits, nil), append(m.reported, false)
+		}
+		m.permits[id] = &p
 	} else {
 		refused = m.refuse(c)
 	}
@@ -151,11 +153,11 @@ type report struct {
 
 // report is the end of the call with permit id.
 func (m *model) report(id int, r report) {
-	p := &m.permits[id]
-	if p.stay == 0 || p.reported {
-		return // the zero Permit, or done already (G7)
+	p := m.permits[id]
+	if m.reported[id] {
+		return // it counts once (G7)
 	}
-	p.reported = true
+	m.reported[id] = true
 	if !r.judged {
 		r.outcome = p.cfg.judge.outcome(p.caller, r.err)
 	}
@@ -187,7 +189,7 @@ func (m *model) report(id int, r report) {
 
 // progress reports a probe in the second half of its lease as a success (G25).
 func (m *model) progress(id int) {
-	if p := &m.permits[id]; p.stay == 0 || p.reported || p.stay != m.auto.stay.number {
+	if m.reported[id] || m.permits[id].stay != m.auto.stay.number {
 		return
 	}
 	for _, p := range m.auto.stay.probes {

@@ -64,7 +64,8 @@ func (r *ruleSpec) drawLimits(t *rapid.T) {
 		most = min(most, r.window.Last)
 	}
 	r.limit = rapid.IntRange(1, most).Draw(t, "limit")
-	r.rate = pick[int64](t, "rate", 500_000, 333_333, 100_000, 666_667, million, 70_000, 1)
+	// As floating-point numbers 0.28 x 25 is more than 7.
+	r.rate = pick[int64](t, "rate", 500_000, 280_000, 333_333, 100_000, 280_000, 666_667, million, 1)
 	r.minCalls = pick(t, "minCalls", -1, 0, 1, 3, 7)
 	if r.window.Last > 0 {
 		r.minCalls = min(r.minCalls, r.window.Last)
@@ -74,7 +75,7 @@ func (r *ruleSpec) drawLimits(t *rapid.T) {
 func drawWindow(t *rapid.T, kind ruleKind, last bool) breaker.Window {
 	switch {
 	case last:
-		return breaker.LastN(pick(t, "window", 10, 1, 2, 3, 5, 7, 21))
+		return breaker.LastN(pick(t, "window", 10, 25, 1, 2, 3, 5, 25, 7))
 	case kind == failureCount:
 		return breaker.Within(pick(t, "window", 10*ms, ms, 100*ms, time.Second))
 	}

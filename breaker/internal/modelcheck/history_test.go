@@ -2,14 +2,11 @@ package modelcheck
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/mainstay-go/mainstay/breaker"
 )
@@ -20,105 +17,27 @@ const (
 	turns   = 12
 )
 
-type action uint8
-
-const (
-	doAllow action = iota
-	doReport
-	doOther // of the permit of another worker
-	doRun
-	doState
-	doProgress
-	doTrip
-	doReset
-	doForceOpen
-	doForceClosed
-	doAuto
-	doReconfigure
-	doAdvance
-	// Below are operations that no plan has.
-	doCall   // the first half of a Run
-	doReturn // the second
-	doFinal  // a look at everything when all workers are done
-)
-
-var actionNames = [...]string{
-	"Allow", "report", "report", "Run", "State", "Progress", "Trip", "Reset",
-	"ForceOpen", "ForceClosed", "Auto", "Reconfigure", "advance", "call", "return", "final",
-}
-
-// An operation is an action with its arguments, and what came of it.
-type operationRecord struct {
-	action
-	worker int
-	id     int // of the permit
-	caller *caller
-	report report
-	d      time.Duration
-	cause  error
-	cfg    *config
-	permit *breaker.Permit
-
-	call, ret int64 // stamps
-	overlaps  bool  // another operation
-	admitted  bool
-	refused   *breaker.RejectedError
-	state     breaker.State
-	told      *breaker.Completion // what the Done hook said of this report
-}
-
-func (o *operationRecord) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%3d-%-3d worker %d %-11s", o.call, o.ret, o.worker, actionNames[o.action])
-	switch o.action {
-	case doAllow, doCall:
-		fmt.Fprintf(&b, " #%d: ", o.id)
-		if o.admitted {
-			b.WriteString("admitted")
-		} else {
-			fmt.Fprint(&b, o.refused)
-		}
-	case doReport, doOther, doReturn:
-		fmt.Fprintf(&b, " #%d %v, %v", o.id, o.report.outcome, o.report.err)
-		if o.report.trip {
-			fmt.Fprintf(&b, ", trip for %v", o.report.openFor)
-		}
-		if o.told != nil {
-			fmt.Fprintf(&b, ": told %+v", *o.told)
-		}
-	case doProgress:
-		fmt.Fprintf(&b, " #%d", o.id)
-	case doState:
-		fmt.Fprintf(&b, ": %v", o.state)
-	case doTrip, doForceOpen:
-		fmt.Fprintf(&b, " %v, %v", o.d, o.cause)
-	case doAdvance:
-		fmt.Fprintf(&b, " %v", o.d)
-	case doReconfigure:
-		fmt.Fprintf(&b, " %v", o.cfg.raw.Trip)
-	default:
-	}
-	return b.String()
-}
-
 // A history is a run of concurrent workers.
 type history struct {
 	seed  uint64
 	clock *handClock
 	cfg   *config
 	b     *breaker.Breaker
+	plans [workers][]*op
+	ops   [workers][]*op // what was done
 
 	// held is locked by whoever moves the clock, and read-locked during every
-	// other operation, so that each sees one time.
-	held    sync.RWMutex
-	stamps  atomic.Int64
-	permits [workers * turns]atomic.Pointer[breaker.Permit]
-	reports [workers * turns]atomic.Bool // tried, at least
-	done    [workers * turns]atomic.Pointer[breaker.Completion]
-	plans   [workers][]*operationRecord
-	ops     [workers][]*operationRecord // what was done
+	// other operation, so that each sees one time. (A report looks at the clock
+	// more than once.)
+	held   sync.RWMutex
+	stamps atomic.Int64
 
-	mu     sync.Mutex
+	// By number. A permit is not there while somebody reports it.
+	permits [workers * turns]atomic.Pointer[breaker.Permit]
+	reports [workers * turns]atomic.Bool // there was one, at least
+	done    [workers * turns]atomic.Pointer[breaker.Completion]
+
+	mu     sync.Mutex // guards events
 	events []observedEvent
 	last   breaker.Snapshot // when all workers are done
 }
@@ -137,7 +56,7 @@ func newHistory(seed uint64, without ...int) *history {
 			}
 		}
 	}
-	h.b = breaker.MustNew(name, h.cfg.raw)
+	h.b = breaker.MustNew("history", h.cfg.raw)
 	return h
 }
 
@@ -157,94 +76,6 @@ func (h *history) watch(cfg *config) {
 	}
 }
 
-// one of the values, at random.
-func one[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
-
-// plannedConfig keeps to rules that are exact under concurrency: not rates over
-// Within (G19).
-func plannedConfig(r *rand.Rand) *config {
-	c := &config{transition: true, ended: r.IntN(2) == 0}
-	n := 1
-	if r.IntN(4) == 0 {
-		n = 2
-	}
-	for range n {
-		rule := ruleSpec{kind: one(r, consecutive, failureCount, failureCount, failureRate, slowRate), threshold: 3 * ms}
-		switch {
-		case rule.kind == consecutive:
-		case rule.kind == failureCount && r.IntN(2) == 0:
-			rule.window.Within = one(r, 3*ms, 10*ms)
-		default:
-			rule.window.Last = one(r, 2, 3, 5)
-		}
-		rule.plan(r)
-		c.rules = append(c.rules, rule)
-	}
-	c.raw = breaker.Config{
-		OpenFor:     20 * ms,
-		Backoff:     one[float64](r, 0, 2),
-		StableAfter: one(r, 0, 10*ms),
-		Probes:      one(r, 1, 2, 3),
-		CloseAfter:  one(r, 1, 2),
-		ProbeLease:  one(r, 10*ms, -1),
-		Ramp:        one(r, 0, 0, 40*ms),
-		RampFrom:    0.5,
-	}
-	if r.IntN(3) == 0 {
-		c.raw.CloseOf = c.raw.CloseAfter + 1
-	}
-	c.fill()
-	return c
-}
-
-func (r *ruleSpec) plan(rnd *rand.Rand) {
-	r.limit = 1 + rnd.IntN(3)
-	if r.window.Last > 0 {
-		r.limit = min(r.limit, r.window.Last)
-	}
-	r.rate = one[int64](rnd, 500_000, 333_333, million)
-	r.minCalls = one(rnd, -1, 0, 2)
-}
-
-var planned = slices.Concat(
-	slices.Repeat([]action{doAllow, doReport, doRun}, 6),
-	slices.Repeat([]action{doAdvance}, 4),
-	slices.Repeat([]action{doState, doOther}, 3),
-	[]action{doProgress, doTrip, doReset, doForceOpen, doForceClosed, doAuto, doAuto, doReconfigure},
-)
-
-func (h *history) plan(r *rand.Rand, worker, id int) *operationRecord {
-	o := &operationRecord{action: one(r, planned...), worker: worker, id: id, cause: fmt.Errorf("error %d", id)}
-	o.caller = &caller{id: id, done: never}
-	o.d = one(r, ms, 3*ms, 10*ms, 20*ms)
-	switch o.action {
-	case doReport, doOther, doRun:
-		o.report = report{judged: true, outcome: one(r, breaker.Failure, breaker.Success, breaker.Failure, breaker.Ignored)}
-		if o.report.outcome != breaker.Success || r.IntN(4) == 0 {
-			o.report.err = o.cause
-		}
-		if o.action != doRun && r.IntN(8) == 0 {
-			o.report = report{judged: true, outcome: breaker.Failure, err: o.cause, trip: true, openFor: one(r, 0, 30*ms)}
-		}
-	case doTrip:
-		o.d = one(r, 0, 10*ms, 30*ms)
-	case doReconfigure:
-		next := *h.cfg
-		next.rules = slices.Clone(h.cfg.rules)
-		for i := range next.rules {
-			next.rules[i].plan(r)
-		}
-		next.raw.CloseAfter = one(r, 1, 2)
-		next.raw.CloseOf = next.raw.CloseAfter + r.IntN(2)
-		next.raw.Probes = one(r, 1, 2)
-		next.fill()
-		h.watch(&next)
-		o.cfg = &next
-	default:
-	}
-	return o
-}
-
 // run does what was planned, all workers at once.
 func (h *history) run() {
 	start := make(chan struct{})
@@ -260,24 +91,24 @@ func (h *history) run() {
 	close(start)
 	all.Wait()
 	h.last = h.b.Snapshot()
-	last := &operationRecord{action: doFinal}
+	last := &op{action: doFinal}
 	last.call, last.ret = h.stamps.Add(1), h.stamps.Add(1)
 	h.ops[0] = append(h.ops[0], last)
 }
 
 // begin and end enclose one operation of a worker.
-func (h *history) begin(o *operationRecord) {
+func (h *history) begin(o *op) {
 	h.held.RLock()
 	o.call = h.stamps.Add(1)
 }
 
-func (h *history) end(o *operationRecord) {
+func (h *history) end(o *op) {
 	o.ret = h.stamps.Add(1)
 	h.held.RUnlock()
 	h.ops[o.worker] = append(h.ops[o.worker], o)
 }
 
-func (h *history) do(w int, o *operationRecord) {
+func (h *history) do(w int, o *op) {
 	switch o.action {
 	case doAdvance:
 		h.held.Lock()
@@ -303,7 +134,7 @@ func (h *history) do(w int, o *operationRecord) {
 	case doAllow:
 		p, err := h.b.Allow(o.caller)
 		if o.admitted = err == nil; o.admitted {
-			h.permits[o.id].Store(&p)
+			defer h.permits[o.id].Store(&p) // for others to see when this has ended
 		} else {
 			o.refused = err.(*breaker.RejectedError) //nolint:errorlint // nothing else is possible
 		}
@@ -355,7 +186,7 @@ func (h *history) take(w int, other bool, salt int) (int, *breaker.Permit) {
 }
 
 // report reports through a permit, in one of the ways there are.
-func (h *history) report(o *operationRecord) {
+func (h *history) report(o *op) {
 	p := o.permit
 	h.told(o, func() {
 		switch r := &o.report; {
@@ -376,7 +207,7 @@ func (h *history) report(o *operationRecord) {
 }
 
 // told notes what the Done hook says of a report, if it is of this one.
-func (h *history) told(o *operationRecord, f func()) {
+func (h *history) told(o *op, f func()) {
 	h.reports[o.id].Store(true)
 	before := h.done[o.id].Load()
 	f()
@@ -386,19 +217,27 @@ func (h *history) told(o *operationRecord, f func()) {
 }
 
 // runCall is a call in one piece: two operations, with others in between.
-func (h *history) runCall(o *operationRecord) {
+func (h *history) runCall(o *op) {
 	first, second := *o, *o
 	first.action, second.action = doCall, doReturn
-	h.begin(&first)
-	_, err := breaker.DoResult(o.caller, h.b, func(context.Context) (int, error) {
+	fn := func(context.Context) error {
 		first.admitted = true
 		h.end(&first)
 		runtime.Gosched()
 		h.begin(&second)
-		return 0, o.report.err
-	}, func(int, error) breaker.Outcome {
-		return o.report.outcome
-	})
+		return o.report.err
+	}
+	result := func(ctx context.Context) (int, error) { return 0, fn(ctx) }
+	h.begin(&first)
+	var err error
+	switch plain := breaker.DefaultClassify(o.caller, o.report.err); {
+	case o.report.outcome != plain:
+		_, err = breaker.DoResult(o.caller, h.b, result, func(int, error) breaker.Outcome { return o.report.outcome })
+	case o.id%2 == 0:
+		_, err = breaker.Do(o.caller, h.b, result)
+	default:
+		err = h.b.Run(o.caller, fn)
+	}
 	if !first.admitted {
 		first.refused = err.(*breaker.RejectedError) //nolint:errorlint // nothing else is possible
 		h.end(&first)

@@ -24,8 +24,9 @@ type model struct {
 	closedAt int64         // when it last closed
 	lastOpen time.Duration // how long it was last open
 
-	permits []permit
-	totals  totals
+	permits  []*permit // by number; nil: the call was rejected
+	reported []bool
+	totals   totals
 
 	// What the hooks are told.
 	events   []event
@@ -84,12 +85,11 @@ type probe struct {
 
 // A permit is one admitted call.
 type permit struct {
-	cfg      *config // in force when it was admitted
-	stay     int
-	began    int64
-	caller   *caller
-	probe    bool
-	reported bool
+	cfg    *config // in force when it was admitted
+	stay   int
+	began  int64
+	caller *caller
+	probe  bool
 }
 
 // An opening is why the breaker last opened.
@@ -145,6 +145,7 @@ func newModel(cfg *config) *model {
 func (m *model) copy() *model {
 	c := *m
 	c.permits = slices.Clone(m.permits)
+	c.reported = slices.Clone(m.reported)
 	c.events = slices.Clip(m.events)
 	c.done = slices.Clip(m.done)
 	c.refusals = slices.Clip(m.refusals)
@@ -164,20 +165,56 @@ func (s stay) copy() stay {
 }
 
 // equal reports whether two models will do the same for ever. What hooks are
-// owed does not matter.
+// owed does not matter, nor how many stays there have been.
 func (m *model) equal(o *model) bool {
 	a, b, f, g := &m.auto, &o.auto, &m.forced, &o.forced
-	return m.now == o.now && m.cfg == o.cfg && m.stays == o.stays &&
+	return m.now == o.now && m.cfg == o.cfg &&
 		m.level == o.level && m.closedAt == o.closedAt && m.lastOpen == o.lastOpen && m.totals == o.totals &&
 		a.state == b.state && a.reason == b.reason && a.since == b.since &&
 		a.began == b.began && a.length == b.length && a.opened == b.opened &&
 		f.on == g.on && f.state == g.state && f.reason == g.reason && f.since == g.since && f.cause == g.cause &&
 		f.muted == g.muted && f.began == g.began && f.quiet == g.quiet &&
-		slices.Equal(m.permits, o.permits) && a.stay.equal(&b.stay) && f.stay.equal(&g.stay)
+		slices.Equal(m.reported, o.reported) && m.samePermits(o) && a.stay.equal(&b.stay) && f.stay.equal(&g.stay)
+}
+
+// samePermits compares the permits that may still be reported.
+func (m *model) samePermits(o *model) bool {
+	for id, p := range m.permits {
+		q := o.permits[id]
+		switch {
+		case p == nil || q == nil:
+			if p != q {
+				return false
+			}
+		case m.reported[id]:
+		case m.whose(p) != o.whose(q), p.cfg != q.cfg, p.began != q.began, p.caller != q.caller, p.probe != q.probe:
+			return false
+		}
+	}
+	return true
+}
+
+// A hold is which stay a permit is of: its number says no more than this.
+type hold uint8
+
+const (
+	ofNone hold = iota // it is over, and the report will be late
+	ofAuto
+	ofForced
+)
+
+func (m *model) whose(p *permit) hold {
+	switch {
+	case p.stay == m.auto.stay.number:
+		return ofAuto
+	case m.forced.on && p.stay == m.forced.stay.number:
+		return ofForced
+	}
+	return ofNone
 }
 
 func (s *stay) equal(o *stay) bool {
-	return s.number == o.number && s.passed == o.passed && s.failed == o.failed &&
+	return s.passed == o.passed && s.failed == o.failed &&
 		s.arrivals == o.arrivals && s.entered == o.entered &&
 		(s.arrivals == 0 || s.shares.Cmp(o.shares) == 0) && slices.Equal(s.probes, o.probes) &&
 		slices.EqualFunc(s.memories, o.memories, func(a, b memory) bool {
@@ -189,8 +226,12 @@ func (s *stay) equal(o *stay) bool {
 func (m *model) hash() uint64 {
 	h := uint64(m.now)
 	mix := func(v uint64) { h = (h ^ v) * 0x9e3779b97f4a7c15 }
-	mix(uint64(m.stays))
 	mix(m.totals.rejected<<32 | m.totals.ignored<<16 | m.totals.late)
+	for id, p := range m.permits {
+		if p != nil && !m.reported[id] {
+			mix(uint64(id)<<8 | uint64(m.whose(p)))
+		}
+	}
 	for _, s := range []*stay{&m.auto.stay, &m.forced.stay} {
 		mix(uint64(s.passed<<16 | s.failed<<8 | len(s.probes)))
 		for _, memory := range s.memories {

@@ -9,8 +9,9 @@ import (
 // How much is checked. Zero: as much as the run is for.
 var (
 	operations = flag.Int("operations", 0, "operations of the state machine, all families together")
-	histories  = flag.Int("histories", 0, "concurrent histories")
+	histories  = flag.Int("histories", 0, "concurrent histories, and rounds of the other concurrent tests")
 	seed       = flag.Uint64("seed", 0, "the plan of all histories; 0: one for each")
+	shrink     = flag.Bool("smallest", true, "look for a smaller history that has no order either")
 )
 
 func deep() bool { return os.Getenv("MAINSTAY_DEEP") != "" }

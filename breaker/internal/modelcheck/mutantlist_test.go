@@ -1,0 +1,205 @@
+//go:build !race
+
+package modelcheck
+
+// The faults are of the kind that a change to the breaker may bring about.
+var mutants = []mutant{
+	{
+		"a late outcome counts", "epoch.go",
+		"case e.stay == s:",
+		"case e.stay == s || e.counters != nil:",
+		"TestMachine",
+	},
+	{
+		"a late probe counts", "report.go",
+		"if cur.stay != c.e.stay || !cur.stay.half.held(c.ticket) {",
+		"if cur.stay.half == nil || !cur.stay.half.held(c.ticket) {",
+		"TestMachine",
+	},
+	{
+		"a stale report frees the slot of another probe", "halfopen.go",
+		"return t != 0 && p.slots[t.slot()].number == t.number()",
+		"return t != 0 && t.slot() < len(p.slots) && p.slots[t.slot()].number != 0",
+		"TestMachine",
+	},
+	{
+		"a stale report frees the slot, seen from outside", "halfopen.go",
+		"return t != 0 && p.slots[t.slot()].number == t.number()",
+		"return t != 0 && t.slot() < len(p.slots) && p.slots[t.slot()].number != 0",
+		"TestProbes",
+	},
+	{
+		"the end of an open time does not belong to it", "clock.go",
+		"elapsed(s.began, now) >= int64(s.length)",
+		"elapsed(s.began, now) > int64(s.length)",
+		"TestMachine",
+	},
+	{
+		"a lease ends a nanosecond late", "halfopen.go",
+		"case l.over(now):",
+		"case l.over(now - 1):",
+		"TestMachine",
+	},
+	{
+		"a full house stays full a nanosecond too long", "halfopen.go",
+		"to = min(to, span{s.began, lease}.end())",
+		"to = min(to, span{s.began, lease}.end()+1)",
+		"TestMachine",
+	},
+	{
+		"time that goes backward lengthens", "clock.go",
+		"return s.length != 0 && now < s.began",
+		"return s.length == 1 && now < s.began",
+		"TestMachine",
+	},
+	{
+		"a window by count is clean too early", "countwindow.go",
+		"if t-(l-1) >= w.size {",
+		"if t-(l-1) >= w.size-1 {",
+		"TestMachine",
+	},
+	{
+		"a window by count is clean before it is full", "countwindow.go",
+		"w.last.Store(t + 1)",
+		"w.last.Store(min(t+1, w.size))",
+		"TestMachine",
+	},
+	{
+		"a window by count starts clean", "counter.go",
+		"w.last.Store(1)",
+		"w.last.Store(0)",
+		"TestMachine",
+	},
+	{
+		"a window by time holds what is exactly as old", "timewindow.go",
+		"elapsed(h.newest(limit), now) < w.length",
+		"elapsed(h.newest(limit), now) <= w.length",
+		"TestMachine",
+	},
+	{
+		"a rate looks at a bucket too many", "timewindow.go",
+		"max(now, 0)/w.width) - w.n //",
+		"max(now, 0)/w.width) - w.n - 1 //",
+		"TestMachine",
+	},
+	{
+		"a rate is not rounded", "rule.go",
+		"(r.perMillion()*int64(r.window.Last)+millionths-1)/millionths",
+		"int64(math.Ceil(r.rate*float64(r.window.Last)))",
+		"TestMachine",
+	},
+	{
+		"a rate has to be exceeded", "rule.go",
+		"bad*millionths >= r.perMillion()*calls",
+		"bad*millionths > r.perMillion()*calls",
+		"TestMachine",
+	},
+	{
+		"a success does not end a streak", "counter.go",
+		"n > 0 && s.n.CompareAndSwap(n, 0)",
+		"n > 0 && s.n.CompareAndSwap(n, n)",
+		"TestMachine",
+	},
+	{
+		"impatient callers hide slow calls", "report.go",
+		"return r.outcome != Ignored || ended(c.ctx)",
+		"return r.outcome != Ignored",
+		"TestMachine",
+	},
+	{
+		"one probe too many", "halfopen.go",
+		"if p.inUse >= limit {",
+		"if p.inUse > limit {",
+		"TestProbes",
+	},
+	{
+		"an ignored probe has failed", "report.go",
+		"case r.outcome == Failure, set.isSlow",
+		"case r.outcome != Success, set.isSlow",
+		"TestMachine",
+	},
+	{
+		"a ramp begins half-way", "ramp.go",
+		"share := from + (1-from)*done",
+		"share := from + (1-from)*max(done, 0.5)",
+		"TestMachine",
+	},
+	{
+		"backoff never starts over", "transition.go",
+		"p.backoff.level = 0",
+		"p.backoff.level += 0",
+		"TestMachine",
+	},
+	{
+		"backoff always starts over", "backoff.go",
+		"if b.level == 0 || set.StableAfter < 0 {",
+		"if b.level >= 0 || set.StableAfter < 0 {",
+		"TestMachine",
+	},
+	{
+		"StableAfter is ignored", "backoff.go",
+		"stable := set.StableAfter",
+		"stable := 0 * set.StableAfter",
+		"TestMachine",
+	},
+	{
+		"Reset keeps the backoff", "breaker.go",
+		"b.memory().backoff = backoff{openings: b.memory().backoff.openings}",
+		"b.memory().backoff.openings += 0",
+		"TestMachine",
+	},
+	{
+		"Auto forgets counts", "breaker.go",
+		"next := cur.parked.again()",
+		"next := cur.parked.again().counting(nil, nil)",
+		"TestMachine",
+	},
+	{
+		"Trip shortens an open time", "breaker.go",
+		"if e.span.length < 0 || (d >= 0 && d <= e.span.left(m.now)) {",
+		"if e.span.length < 0 {",
+		"TestMachine",
+	},
+	{
+		"Reconfigure drops counts", "epoch.go",
+		"if i < len(prev) && r.sameMemory(&prevRules[i]) {",
+		"if i < len(prev) && r.sameMemory(&prevRules[i]) && r.limit < 0 {",
+		"TestMachine",
+	},
+	{
+		"forced closed, it says WouldOpen again and again", "epoch.go",
+		"return e.state == ForcedClosed && e.span != (span{})",
+		"return e.state == Open && e.span != (span{})",
+		"TestMachine",
+	},
+	{
+		"a permit reports twice", "permit.go",
+		"!p.reported.Swap(true)",
+		"!p.reported.Load()",
+		"TestMachine",
+	},
+	{
+		"a success that meets the end of a streak is not late", "counter.go",
+		"		if n < 0 {\n			return false\n		}",
+		"		if n < 0 {\n			return true\n		}",
+		"TestLinear",
+	},
+	{
+		"a success that meets the end of a window is not late", "countwindow.go",
+		"return l == 0",
+		"return true",
+		"TestLinear",
+	},
+	{
+		"two say WouldOpen at once", "report.go",
+		"	if e.muted(m.now) {",
+		"	if e.muted(m.now) && cur == nil {",
+		"TestLinear",
+	},
+	{
+		"two hooks run at once", "hooks.go",
+		"len(p.events) > 0 && !p.delivering {",
+		"len(p.events) > 0 {",
+		"TestChaos",
+	},
+}
