@@ -23,7 +23,7 @@ type body struct {
 	from   io.ReadCloser
 	ctx    context.Context //nolint:containedctx // of the request, whose deadline may explain an error
 	permit breaker.Permit
-	left   atomic.Int64    // of Content-Length; if that is unknown, negative from the start
+	left   atomic.Int64    // of Content-Length; if that is unknown, negative after the first data at the latest
 	early  breaker.Outcome // of a Close before the end
 }
 
@@ -41,7 +41,7 @@ func (b *body) Read(p []byte) (int, error) {
 	n, err := b.from.Read(p)
 	left := b.left.Add(-int64(n))
 	switch {
-	case left == 0 || err == io.EOF:
+	case err == io.EOF, left == 0 && n > 0:
 		b.permit.Record(breaker.Success, nil)
 	case err != nil:
 		b.permit.Done(explained(b.ctx, err)) // so that the caller's cancel is no failure
@@ -52,8 +52,13 @@ func (b *body) Read(p []byte) (int, error) {
 }
 
 // Close reports first: a Read in another goroutine will fail because of it.
+// Nothing is left of a body that was announced as empty.
 func (b *body) Close() error {
-	b.permit.Record(b.early, nil)
+	o := b.early
+	if b.left.Load() == 0 {
+		o = breaker.Success
+	}
+	b.permit.Record(o, nil)
 	return b.from.Close()
 }
 
@@ -62,7 +67,7 @@ func (b *body) Close() error {
 // to (101 Switching Protocols), is a connection, whose length of life says
 // nothing; behind a wrapper it would be an io.Writer no more.
 func bodiless(req *http.Request, resp *http.Response) bool {
-	if resp.Body == nil || resp.Body == http.NoBody || resp.ContentLength == 0 || req.Method == http.MethodHead {
+	if resp.Body == nil || resp.Body == http.NoBody || req.Method == http.MethodHead {
 		return true
 	}
 	if req.Method == http.MethodConnect && resp.StatusCode/100 == 2 {

@@ -52,6 +52,11 @@ func TestG43_BodyDecides(t *testing.T) {
 		"closed at once, trusted":   {nil, unknown, 0, true, breaker.Success, 0, nil},
 		"empty reads are no end":    {[]read{{"", nil}, {"", nil}}, unknown, 2, false, breaker.Ignored, 0, nil},
 		"unknown length, not ended": {[]read{{"a", nil}, {"b", nil}}, unknown, 2, false, breaker.Ignored, 0, nil},
+		"empty, closed at once":     {nil, 0, 0, false, breaker.Success, 0, nil},
+		"empty, read":               {[]read{{"", io.EOF}}, 0, 1, false, breaker.Success, 1, nil},
+		"length unset, read error":  {[]read{{"", errReset}}, 0, 1, false, breaker.Failure, 1, errReset},
+		"length unset, truncated":   {[]read{{"ab", nil}, {"", errReset}}, 0, 2, true, breaker.Failure, 2, errReset},
+		"length unset, not ended":   {[]read{{"ab", nil}}, 0, 1, false, breaker.Ignored, 0, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			body := &script{reads: test.reads}
@@ -156,12 +161,12 @@ func TestG43_ReportedAtOnce(t *testing.T) {
 		"ignored":              {"GET", 404, plain(), 4, breaker.Ignored},
 		"nil body":             {"GET", 200, nil, -1, breaker.Success},
 		"http.NoBody":          {"GET", 200, http.NoBody, -1, breaker.Success},
-		"length 0":             {"GET", 200, plain(), 0, breaker.Success},
 		"HEAD":                 {"HEAD", 200, plain(), 4, breaker.Success},
 		"no content":           {"GET", 204, plain(), -1, breaker.Success},
 		"not modified":         {"GET", 304, plain(), 4, breaker.Success},
 		"switching, read-only": {"GET", 101, plain(), -1, breaker.Success},
 		"switching":            {"GET", 101, newPipe(), -1, breaker.Success},
+		"writable":             {"GET", 200, newPipe(), -1, breaker.Success},
 		"tunnel":               {"CONNECT", 200, newPipe(), -1, breaker.Success},
 		"tunnel of net/http":   {"CONNECT", 200, io.NopCloser(strings.NewReader("x")), -1, breaker.Success},
 	} {
@@ -178,6 +183,17 @@ func TestG43_ReportedAtOnce(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A tunnel that a proxy refuses is a response like any other.
+func TestG43_RefusedTunnel(t *testing.T) {
+	body := &script{reads: []read{{"ab", nil}, {"", io.ErrUnexpectedEOF}}}
+	f := newFixture(t, deliver(body, http.StatusProxyAuthRequired, -1))
+	resp, err := f.RoundTrip(newRequest(t, http.MethodConnect, nil))
+	require.NoError(t, err)
+	assert.Empty(t, f.take())
+	_, _ = io.ReadAll(resp.Body)
+	assert.Equal(t, breaker.Failure, f.one(t).Outcome)
 }
 
 // pipe is the Body of a switched connection.

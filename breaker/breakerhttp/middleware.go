@@ -20,21 +20,27 @@ import (
 // with the same request, and its response decides: a status of 500 and above is
 // a failure, and so is a panic, which goes on, [http.ErrAbortHandler] too, or
 // runtime.Goexit. All else is a success: 429 too, since it is what this server
-// says of its client; a connection that was hijacked; a handler that wrote
-// nothing, since net/http answers 200 for it. Informational statuses do not
-// decide. Ignored is:
+// says of its client; and a handler that wrote nothing, since net/http answers
+// 200 for it. Informational statuses do not decide. A connection that is hijacked
+// is a success then and there, whatever becomes of it: how long a client stays
+// says nothing. Ignored is:
 //
 //   - what is answered to a client that went away, that is, whose request's
-//     context is done, but not by a deadline;
+//     context is done, but not by a deadline. To net/http that is also whoever
+//     could not be written to before [http.Server.WriteTimeout], because the
+//     handler was too slow or because the client reads too slowly. A SlowRate
+//     rule counts such a request; an http.TimeoutHandler inside makes a failure
+//     of the first kind;
 //   - a 503 that [WriteRejection] wrote, because what the handler needs is
 //     guarded by a breaker of its own. Other middleware in between must let it
 //     be seen by an Unwrap method as in [http.ResponseController].
 //
 // A handler that takes longer than Config.ProbeLease is lost as a probe, so leave
-// room for the longest. The Config.Classify of the breaker is not asked. The handler's
+// room for the longest; one that writes all the while makes progress, as in
+// [breaker.Permit.Progress], and is not lost. The Config.Classify of the breaker is not asked. The handler's
 // [http.ResponseWriter] is an [http.Flusher], [http.Hijacker] or
-// [io.ReaderFrom] if it is one without Middleware, and works with
-// http.ResponseController; it is never an http.Pusher or http.CloseNotifier, and
+// [io.ReaderFrom] if it is one without Middleware, also a Hijacker if one can be
+// reached by Unwrap, and works with http.ResponseController; it is never an http.Pusher or http.CloseNotifier, and
 // an http.MaxBytesReader inside cannot close the connection: put
 // http.MaxBytesHandler outside.
 func Middleware(b *breaker.Breaker) func(http.Handler) http.Handler {
@@ -51,18 +57,18 @@ func Middleware(b *breaker.Breaker) func(http.Handler) http.Handler {
 }
 
 func serve(b *breaker.Breaker, next http.Handler, w http.ResponseWriter, r *http.Request) {
-	permit, err := b.Allow(r.Context())
-	if err != nil {
+	seen := &writer{ResponseWriter: w}
+	var err error
+	if seen.permit, err = b.Allow(r.Context()); err != nil {
 		if !WriteRejection(w, err) {
 			// Not to answer would be a 200.
 			unavailable(w)
 		}
 		return
 	}
-	seen := &writer{ResponseWriter: w}
 	returned := false
 	defer func() { // without recover, so that a panic goes on with its stack
-		permit.Record(judge(r, seen, returned))
+		seen.permit.Record(judge(r, seen, returned))
 	}()
 	next.ServeHTTP(seen.dress(), r)
 	returned = true

@@ -3,6 +3,7 @@ package breakerhttp_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"testing"
@@ -33,7 +34,7 @@ func (b untilCancel) Close() error { return nil }
 // G42, G43: the Timeout of an http.Client is a deadline, although the client
 // also cancels the old way, and Base may see that first. Then the breaker is
 // told of the deadline, the caller gets the error as it is, and MinBudget
-// holds.
+// holds, whoever classifies.
 func TestClientTimeout(t *testing.T) {
 	bases := map[string]roundTrip{
 		"header": func(req *http.Request) (*http.Response, error) {
@@ -45,16 +46,24 @@ func TestClientTimeout(t *testing.T) {
 		},
 	}
 	for name, base := range bases {
-		for _, hopeless := range []bool{false, true} {
-			t.Run(name, func(t *testing.T) {
+		for i := range 4 {
+			hopeless, own := i&1 != 0, i&2 != 0
+			t.Run(fmt.Sprintf("%s hopeless=%v own=%v", name, hopeless, own), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					cfg := breaker.Config{Trip: breaker.ConsecutiveFailures(1)}
 					if hopeless {
 						cfg.MinBudget = time.Hour
 					}
-					transport := breakerhttp.MustNewTransport(breakerhttp.TransportConfig{
-						Base: base, Group: breaker.GroupConfig[string]{Config: cfg},
-					})
+					tcfg := breakerhttp.TransportConfig{Base: base, Group: breaker.GroupConfig[string]{Config: cfg}}
+					if own {
+						tcfg.Classify = func(req *http.Request, resp *http.Response, err error) breaker.Outcome {
+							if err != nil {
+								return breaker.Failure
+							}
+							return breakerhttp.DefaultClassify(req, resp, err)
+						}
+					}
+					transport := breakerhttp.MustNewTransport(tcfg)
 					client := &http.Client{Transport: transport, Timeout: time.Second}
 					resp, err := client.Get("http://a/")
 					if err == nil {

@@ -6,16 +6,19 @@ import (
 	"io"
 	"net"
 	"net/http"
+
+	"github.com/mainstay-go/mainstay/breaker"
 )
 
-// A writer notes the status that a handler decides on. Like every
-// ResponseWriter it is for one goroutine at a time.
+// A writer notes the status that a handler decides on, and that data flows. Like
+// every ResponseWriter it is for one goroutine at a time.
 //
 // It has the methods that can do no harm where the ResponseWriter it wraps has
 // none. Those that handlers look for to learn what it can do are added by dress;
 // deadlines and full duplex are reached through Unwrap.
 type writer struct {
 	http.ResponseWriter
+	permit   breaker.Permit
 	status   int  // zero until it is decided
 	rejected bool // WriteRejection decided
 }
@@ -24,6 +27,14 @@ type writer struct {
 func (w *writer) decide(status int) {
 	if w.status == 0 {
 		w.status = status
+	}
+}
+
+// progress tells that the client was sent something. A status that will be a
+// failure, or ignored, does not get any better by that.
+func (w *writer) progress() {
+	if !failure(w.status) {
+		w.permit.Progress()
 	}
 }
 
@@ -39,12 +50,20 @@ func (w *writer) WriteHeader(status int) {
 
 func (w *writer) Write(p []byte) (int, error) {
 	w.decide(http.StatusOK)
-	return w.ResponseWriter.Write(p)
+	n, err := w.ResponseWriter.Write(p)
+	if n > 0 {
+		w.progress()
+	}
+	return n, err
 }
 
 func (w *writer) WriteString(s string) (int, error) {
 	w.decide(http.StatusOK)
-	return io.WriteString(w.ResponseWriter, s)
+	n, err := io.WriteString(w.ResponseWriter, s)
+	if n > 0 {
+		w.progress()
+	}
+	return n, err
 }
 
 // FlushError is there for http.ResponseController, which would else pass by and
@@ -92,14 +111,30 @@ type (
 
 func (f flusher) Flush() { _ = f.w.FlushError() }
 
-// Hijack decides, so that what a handler writes to the connection it has given
-// away does not.
+// Hijack reports: the connection is the handler's from now on, and neither its
+// length of life nor what the handler still does to the ResponseWriter tells of
+// this server.
 func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, buf, err := h.w.ResponseWriter.(http.Hijacker).Hijack()
+	conn, buf, err := http.NewResponseController(h.w.ResponseWriter).Hijack()
 	if err == nil {
-		h.w.decide(http.StatusSwitchingProtocols)
+		h.w.permit.Record(breaker.Success, nil)
 	}
 	return conn, buf, err
+}
+
+// hijackable reports whether w is an http.Hijacker, or has one that
+// http.ResponseController finds, which would else pass by a writer.
+func hijackable(w http.ResponseWriter) bool {
+	for {
+		if _, ok := w.(http.Hijacker); ok {
+			return true
+		}
+		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return false
+		}
+		w = u.Unwrap()
+	}
 }
 
 // ReadFrom decides only if something came: before that an error of src can
@@ -108,6 +143,7 @@ func (r readerFrom) ReadFrom(src io.Reader) (int64, error) {
 	n, err := r.w.ResponseWriter.(io.ReaderFrom).ReadFrom(src)
 	if n > 0 {
 		r.w.decide(http.StatusOK)
+		r.w.progress()
 	}
 	return n, err
 }
@@ -116,7 +152,7 @@ func (r readerFrom) ReadFrom(src io.Reader) (int64, error) {
 // three, HTTP/2 only Flush; the rest are other people's wrappers.
 func (w *writer) dress() http.ResponseWriter {
 	_, flush := w.ResponseWriter.(http.Flusher)
-	_, hijack := w.ResponseWriter.(http.Hijacker)
+	hijack := hijackable(w.ResponseWriter)
 	_, readFrom := w.ResponseWriter.(io.ReaderFrom)
 	f, h, r := flusher{w}, hijacker{w}, readerFrom{w}
 	switch {

@@ -141,16 +141,9 @@ func TestG45_NothingSentDecidesNothing(t *testing.T) {
 		"hijack": func(w http.ResponseWriter) { _, _, _ = w.(http.Hijacker).Hijack() },
 		"copy":   func(w http.ResponseWriter) { _, _ = w.(io.ReaderFrom).ReadFrom(strings.NewReader("")) },
 		"flush":  func(w http.ResponseWriter) { _ = http.NewResponseController(w).Flush() },
-		"panic": func(w http.ResponseWriter) {
-			defer func() { _ = recover() }()
-			w.WriteHeader(0)
-		},
 	} {
 		var calls int
-		var below http.ResponseWriter = able(false, true, true, &calls)
-		if name == "panic" {
-			below = httptest.NewRecorder()
-		}
+		below := able(false, true, true, &calls)
 		b := newBreaker(t)
 		breakerhttp.Middleware(b)(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			attempt(w)
@@ -165,6 +158,145 @@ func TestG45_NothingSentDecidesNothing(t *testing.T) {
 		w.WriteHeader(500)
 	})).ServeHTTP(able(true, true, true, &calls), get(t))
 	assert.Equal(t, breaker.Closed, b.State(), "something was sent")
+}
+
+// An impossible status panics, and the next one is sent.
+func TestG45_ImpossibleStatusDecidesNothing(t *testing.T) {
+	var l ledger
+	b := newBreaker(t, func(cfg *breaker.Config) { cfg.Hooks = l.hooks() })
+	w := serve(b, get(t), func(w http.ResponseWriter, _ *http.Request) {
+		func() {
+			defer func() { assert.NotNil(t, recover()) }()
+			w.WriteHeader(1000)
+		}()
+		w.WriteHeader(200)
+	})
+	assert.Equal(t, 200, w.Code)
+	assert.Equal(t, breaker.Success, l.one(t).Outcome)
+}
+
+// unwrapped is a ResponseWriter that hides what it wraps, but for an Unwrap.
+type unwrapped struct{ w http.ResponseWriter }
+
+func (u unwrapped) Header() http.Header         { return u.w.Header() }
+func (u unwrapped) Write(p []byte) (int, error) { return u.w.Write(p) }
+func (u unwrapped) WriteHeader(status int)      { u.w.WriteHeader(status) }
+func (u unwrapped) Unwrap() http.ResponseWriter { return u.w }
+
+// G45: what a hijacked connection is used for, and for how long, tells nothing of
+// the server, so the call is over when it is hijacked, however the handler gets
+// there and whatever it does then.
+func TestG45_ReportedWhenHijacked(t *testing.T) {
+	wraps := map[string]func(http.ResponseWriter) http.ResponseWriter{
+		"plain":     func(w http.ResponseWriter) http.ResponseWriter { return w },
+		"unwrapped": func(w http.ResponseWriter) http.ResponseWriter { return unwrapped{unwrapped{w}} },
+	}
+	ends := map[string]func(http.ResponseWriter){
+		"500":   func(w http.ResponseWriter) { w.WriteHeader(500) },
+		"panic": func(http.ResponseWriter) { panic(http.ErrAbortHandler) },
+	}
+	for wrapped, wrap := range wraps {
+		for ended, end := range ends {
+			t.Run(wrapped+" "+ended, func(t *testing.T) {
+				var l ledger
+				clock := newHandClock()
+				b := newBreaker(t, func(cfg *breaker.Config) {
+					cfg.Clock, cfg.Hooks = clock, l.hooks()
+					cfg.Trip = breaker.Any(breaker.ConsecutiveFailures(1), breaker.SlowRate(time.Second, 1, 1, breaker.LastN(1)))
+				})
+				guarded := breakerhttp.Middleware(b)(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+					conn, _, err := http.NewResponseController(w).Hijack()
+					if !assert.NoError(t, err) {
+						return
+					}
+					defer func() { _ = conn.Close() }()
+					assert.Equal(t, breaker.Success, l.one(t).Outcome)
+					clock.Add(time.Hour)
+					end(w)
+				}))
+				over := make(chan struct{})
+				server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					defer close(over)
+					guarded.ServeHTTP(wrap(w), r)
+				}))
+				server.Config.ErrorLog = discardLog()
+				server.Start()
+				defer server.Close()
+				conn := dial(t, server.Listener.Addr().String())
+				_, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+				require.NoError(t, err)
+				<-over
+				assert.Empty(t, l.take())
+				assert.Equal(t, breaker.Closed, b.State())
+			})
+		}
+	}
+}
+
+// Scenario 29 for a handler: a stream that is written all the while closes the
+// breaker long before its end. A failing status is none the better for it.
+func TestG45_WriteCallsProgress(t *testing.T) {
+	writes := map[string]func(http.ResponseWriter){
+		"Write":       func(w http.ResponseWriter) { _, _ = w.Write([]byte("x")) },
+		"WriteString": func(w http.ResponseWriter) { _, _ = io.WriteString(w, "x") },
+		"ReadFrom":    func(w http.ResponseWriter) { _, _ = w.(io.ReaderFrom).ReadFrom(strings.NewReader("x")) },
+	}
+	for name, write := range writes {
+		for status, want := range map[int]breaker.State{200: breaker.Closed, 500: breaker.HalfOpen} {
+			t.Run(fmt.Sprint(name, " ", status), func(t *testing.T) {
+				clock := newHandClock()
+				b := newBreaker(t, func(cfg *breaker.Config) { cfg.Clock, cfg.ProbeLease = clock, 10*time.Second })
+				b.Trip(time.Second, nil)
+				clock.Add(time.Second)
+				calls := 0
+				breakerhttp.Middleware(b)(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+					w.WriteHeader(status)
+					clock.Add(4 * time.Second)
+					write(w)
+					require.Equal(t, breaker.HalfOpen, b.State(), "too early")
+					clock.Add(2 * time.Second)
+					_, _ = w.Write(nil)
+					require.Equal(t, breaker.HalfOpen, b.State(), "no data, no progress")
+					write(w)
+					assert.Equal(t, want, b.State())
+				})).ServeHTTP(able(true, true, true, &calls), get(t))
+				if status == 500 {
+					assert.Equal(t, breaker.Open, b.State())
+				}
+			})
+		}
+	}
+}
+
+// G45: to net/http a write after Server.WriteTimeout is the end of the client,
+// who may have been too slow to read. That is Ignored, but a SlowRate rule sees
+// a handler that was too slow to write.
+func TestG45_WriteTimeout(t *testing.T) {
+	for name, test := range map[string]struct {
+		rule breaker.Rule
+		want breaker.State
+	}{
+		"failures":   {breaker.ConsecutiveFailures(1), breaker.Closed},
+		"slow calls": {breaker.SlowRate(time.Minute, 1, 1, breaker.LastN(1)), breaker.Open},
+	} {
+		t.Run(name, func(t *testing.T) {
+			clock, reported := newHandClock(), make(chan breaker.Completion, 1)
+			b := newBreaker(t, func(cfg *breaker.Config) { cfg.Trip, cfg.Clock, cfg.Hooks = test.rule, clock, onDone(reported) })
+			server := guardedServer(t, b, func(w http.ResponseWriter, r *http.Request) {
+				// The deadline is over when it is set, so that nobody has to wait.
+				assert.NoError(t, http.NewResponseController(w).SetWriteDeadline(time.Now().Add(-time.Second)))
+				clock.Add(time.Minute)
+				w.WriteHeader(500)
+				_, err := w.Write(make([]byte, 1<<20))
+				assert.ErrorIs(t, err, os.ErrDeadlineExceeded)
+				<-r.Context().Done()
+			})
+			_, err := server.Client().Get(server.URL)
+			require.Error(t, err)
+			assert.Equal(t, breaker.Ignored, (<-reported).Outcome)
+			assert.Equal(t, test.want, b.State())
+		})
+	}
 }
 
 // discardLog is for what servers have to say of panics, and of statuses that
