@@ -79,7 +79,8 @@ func (c *client) fetch(ctx context.Context) (status int, err error) {
 	if _, err = io.Copy(io.Discard, resp.Body); err != nil {
 		return resp.StatusCode, err
 	}
-	if resp.StatusCode >= http.StatusInternalServerError {
+	// What is a failure to the breaker is one to the caller.
+	if breakerhttp.DefaultClassify(req, resp, nil) != breaker.Success {
 		return resp.StatusCode, statusError(resp.StatusCode)
 	}
 	return resp.StatusCode, nil

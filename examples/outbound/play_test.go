@@ -34,7 +34,7 @@ func TestPlay_fullScript(t *testing.T) {
 			" 0.00s  --- healthy: the server answers at once\n",
 			"breaker open for 300ms (slow calls): ",
 			"breaker open for 300ms (failures): status 500 Internal Server Error\n",
-			"breaker open for 1s (trip): status 503 Service Unavailable\n",
+			"breaker open for 1s (Retry-After): status 503 Service Unavailable\n",
 			"first call rejected: retry after 975ms\n",
 			"breaker open for 300ms (failures): context deadline exceeded\n",
 			"breaker open for 600ms (probe lost): ",

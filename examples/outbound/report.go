@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mainstay-go/mainstay/breaker"
+	"github.com/mainstay-go/mainstay/breaker/breakerhttp"
 )
 
 // width is that of a line; what is longer is cut.
@@ -62,11 +63,21 @@ func (l *timeline) transition(t breaker.Transition) {
 	if t.To == breaker.Open {
 		s += " for " + t.OpenFor.String()
 	}
-	s += fmt.Sprintf(" (%v)", t.Reason)
+	s += " (" + why(t) + ")"
 	if t.Cause != nil {
 		s += ": " + brief(t.Cause)
 	}
 	l.printf("%s", s)
+}
+
+// why is the reason of a transition. Nobody here trips a breaker by hand, so
+// where a status did it, the answer asked for that by its Retry-After.
+func why(t breaker.Transition) string {
+	var status *breakerhttp.StatusError
+	if t.Reason == breaker.ReasonTrip && errors.As(t.Cause, &status) {
+		return "Retry-After"
+	}
+	return t.Reason.String()
 }
 
 func (l *timeline) rejection(e *breaker.RejectedError) {

@@ -91,6 +91,13 @@ func TestCount(t *testing.T) {
 		got.plus(tally{calls: 2, failed: 1, waited: ms(2), peak: 3}))
 }
 
+func TestWhy(t *testing.T) {
+	asked := &breakerhttp.StatusError{Code: 503}
+	assert.Equal(t, "Retry-After", why(breaker.Transition{Reason: breaker.ReasonTrip, Cause: asked}))
+	assert.Equal(t, "trip", why(breaker.Transition{Reason: breaker.ReasonTrip, Cause: io.EOF}))
+	assert.Equal(t, "failures", why(breaker.Transition{Reason: breaker.ReasonFailures, Cause: asked}))
+}
+
 func TestTimeline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer

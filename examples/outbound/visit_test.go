@@ -77,6 +77,22 @@ func TestVisit_interrupted(t *testing.T) {
 	})
 }
 
+// What the breaker takes for a failure is none of the good calls.
+func TestVisit_tooManyRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newPipeListener()
+		s := serve(l)
+		s.become(fault{status: 429, retryAfter: 2 * time.Second})
+		opt := options{url: &url.URL{Scheme: "http", Host: "server.test"}, duration: 900 * time.Millisecond, every: 400 * time.Millisecond}
+		var out bytes.Buffer
+		require.NoError(t, visit(t.Context(), opt, l.transport(), &out))
+		assert.Contains(t, out.String(), "breaker of server.test open for 2s (Retry-After): status 429 Too Many Requests\n")
+		assert.Contains(t, out.String(), "  3 calls ended:   0 good,   1 failed,   2 rejected\n")
+		assert.Contains(t, out.String(), "all within 0s        429 Too Many Requests\n")
+		assert.NoError(t, s.close(t.Context()))
+	})
+}
+
 func TestTimes(t *testing.T) {
 	assert.Equal(t, "0 times", times(0))
 	assert.Equal(t, "once", times(1))
