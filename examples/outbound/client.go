@@ -51,10 +51,12 @@ func protect(base http.RoundTripper, cfg breaker.Config) (*breakerhttp.Transport
 
 func alwaysClosed() breaker.State { return breaker.Closed }
 
-// call makes one call, as any caller would, and keeps the sample.
-func (c *client) call(ctx context.Context) {
+// call makes one call, as any caller would, and keeps the sample. Nothing but
+// its limit cuts it short: to a breaker a call that its caller gave up may have
+// been a slow one, so a Ctrl-C could open it and blame the server.
+func (c *client) call() {
 	s := sample{closed: c.state() == breaker.Closed, began: time.Now()}
-	s.status, s.err = c.fetch(ctx)
+	s.status, s.err = c.fetch()
 	s.ended = time.Now()
 	errors.As(s.err, &s.rejection)
 	c.mu.Lock()
@@ -63,8 +65,8 @@ func (c *client) call(ctx context.Context) {
 }
 
 // fetch reads the whole answer: a call is over when its body is.
-func (c *client) fetch(ctx context.Context) (status int, err error) {
-	ctx, cancel := context.WithTimeout(ctx, c.limit)
+func (c *client) fetch() (status int, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), c.limit)
 	defer cancel()
 	req, err := c.prepare(ctx)
 	if err != nil {

@@ -96,8 +96,8 @@ func (d *drive) play(ctx context.Context, p phase) stage {
 		} else if time.Since(began) > d.patience {
 			break
 		}
-		calls.Go(func() { d.protected.call(ctx) })
-		calls.Go(func() { d.unprotected.call(ctx) })
+		calls.Go(d.protected.call)
+		calls.Go(d.unprotected.call)
 		select {
 		case <-beat.C:
 		case <-ctx.Done():

@@ -133,6 +133,8 @@ func TestRun_urlInterrupted(t *testing.T) {
 	status, out, errs := outbound(ctx, script{}, "-url", server.URL, "-for", "1h", "-every", "200ms")
 	assert.Zero(t, status, "that is how it is meant to end")
 	assert.Empty(t, errs)
+	assert.Contains(t, out, "  interrupted: no more calls,")
 	assert.Contains(t, out, "2 calls\n")
+	assert.Contains(t, out, "    2  half within ", "both got their answer")
 	assert.Less(t, time.Since(began), time.Minute)
 }

@@ -63,7 +63,11 @@ func visit(ctx context.Context, opt options, base http.RoundTripper, out io.Writ
 		fmt.Fprintln(out, fit(fmt.Sprintf("breaker of %s: %v, opened %s", host, s.State, times(s.Trips))))
 	}
 	fmt.Fprintln(out)
-	if !verdicts(out, []verdict{expectAnswer(samples)}) {
+	v := expectAnswer(samples)
+	if ctx.Err() != nil && !v.held {
+		return errInterrupted // there might have been an answer yet
+	}
+	if !verdicts(out, []verdict{v}) {
 		return errExpectations
 	}
 	return nil
@@ -105,16 +109,17 @@ func (c *client) repeat(ctx context.Context, opt options, log *timeline) []sampl
 		log.printf("%3d calls ended: %3d good, %3d failed, %3d rejected", t.calls, t.calls-t.failed-t.rejected, t.failed, t.rejected)
 		all = append(all, s...)
 	}
-	calls.Go(func() { c.call(ctx) })
+	calls.Go(c.call)
 	for over := false; !over; {
 		select {
 		case <-beat.C:
-			calls.Go(func() { c.call(ctx) })
+			calls.Go(c.call)
 		case <-second.C:
 			tell()
 		case <-end.C:
 			over = true
 		case <-ctx.Done():
+			log.printf("interrupted: no more calls, those under way end within %v", c.limit)
 			over = true
 		}
 	}

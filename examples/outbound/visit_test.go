@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/url"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,19 +62,54 @@ ok      at least one call got an answer                        13 of 29
 	})
 }
 
+// errSignal is what signal.NotifyContext cancels with.
+var errSignal = errors.New("interrupt signal received")
+
+// Of eight calls under way when it is interrupted, so slow that giving them up
+// would open the breaker, each gets its answer.
 func TestVisit_interrupted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newPipeListener()
 		s := serve(l)
-		s.become(fault{hang: true})
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		s.become(fault{delay: 2 * time.Second, status: 404})
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 1500*time.Millisecond, errSignal)
+		defer cancel()
+		opt := options{url: &url.URL{Scheme: "http", Host: "server.test"}, duration: time.Hour, every: 190 * time.Millisecond}
+		var out bytes.Buffer
+		require.NoError(t, visit(ctx, opt, l.transport(), &out))
+		_, told, _ := strings.Cut(out.String(), "\n\n")
+		assert.Equal(t, ` 1.00s    0 calls ended:   0 good,   0 failed,   0 rejected
+ 1.50s  interrupted: no more calls, those under way end within 3s
+ 2.76s      breaker of server.test open for 1s (slow calls): the call took 2s, and 1s is slow
+ 3.33s    8 calls ended:   8 good,   0 failed,   0 rejected
+
+8 calls
+    8  half within 2s        all within 2s        404 Not Found
+breaker of server.test: open, opened once
+
+ok      at least one call got an answer                        8 of 8
+`, told)
+		assert.NoError(t, s.close(t.Context()))
+	})
+}
+
+// A server that accepts calls and never answers: they end at their limit, and
+// nothing is concluded.
+func TestVisit_interruptedBeforeAnAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newPipeListener()
+		s := serve(l)
+		s.become(fault{delay: time.Hour})
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errSignal)
 		defer cancel()
 		opt := options{url: &url.URL{Scheme: "http", Host: "server.test"}, duration: time.Hour, every: time.Minute}
 		var out bytes.Buffer
 		began := time.Now()
-		require.NoError(t, visit(ctx, opt, l.transport(), &out))
-		assert.Equal(t, time.Second, time.Since(began))
-		assert.Contains(t, out.String(), "1 calls\n")
+		require.ErrorIs(t, visit(ctx, opt, l.transport(), &out), errInterrupted)
+		assert.Equal(t, strangersLimit, time.Since(began))
+		assert.Contains(t, out.String(), "    1  half within 3s        all within 3s        context deadline exceeded\n")
+		assert.NotContains(t, out.String(), errSignal.Error())
+		assert.NotContains(t, out.String(), "FAILED")
 		assert.NoError(t, s.close(t.Context()))
 	})
 }
