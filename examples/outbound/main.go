@@ -19,7 +19,12 @@
 //
 //	go run ./examples/outbound -url https://example.com/ -for 10s -every 500ms
 //
-// The exit status is 0 if all expectations held, 1 if not, 2 for wrong usage.
+// Ctrl-C ends both: no more calls are made, and those under way are waited for
+// until they are given up, unless there is a second Ctrl-C.
+//
+// The exit status is 0 if all expectations held, 1 if not or if interrupted
+// before that was known, 2 for wrong usage. That is so of the program when it is
+// built, not by go run, which ends with 1 for each of the two.
 package main
 
 import (
@@ -45,8 +50,7 @@ func main() {
 	os.Exit(status)
 }
 
-// run is main with everything handed to it. It returns the exit status: 0 if
-// all expectations held, 1 if not, 2 for wrong usage.
+// run is main with everything handed to it. It returns the exit status.
 func run(ctx context.Context, s script, args []string, out, errs io.Writer) int {
 	opt, err := parse(args, errs)
 	switch {
@@ -70,6 +74,24 @@ func run(ctx context.Context, s script, args []string, out, errs io.Writer) int 
 	return 0
 }
 
+const usage = `Outbound shows what a circuit breaker does for outbound HTTP calls.
+
+	outbound
+	outbound -url URL [-for duration] [-every duration]
+
+Without flags it starts a server on loopback that works, then fails in five ways,
+and works again after each. Two clients call it side by side, one of them with
+breakers. It takes some ten seconds, tells what happens as it happens, and checks
+at the end that the breaker did what it is for.
+
+With -url it calls a real URL through a breaker instead, and expects that at least
+one call gets an answer, whatever its status. Ctrl-C ends it early.
+
+The exit status is 0 if all expectations held, 1 if not, 2 for wrong usage (when
+built; go run makes that 1).
+
+`
+
 type options struct {
 	url      *url.URL // nil: play the script
 	duration time.Duration
@@ -81,6 +103,10 @@ func parse(args []string, errs io.Writer) (options, error) {
 	var opt options
 	fs := flag.NewFlagSet("outbound", flag.ContinueOnError)
 	fs.SetOutput(errs)
+	fs.Usage = func() {
+		fmt.Fprint(errs, usage)
+		fs.PrintDefaults()
+	}
 	target := fs.String("url", "", "call this `URL` instead of playing the script")
 	fs.DurationVar(&opt.duration, "for", 10*time.Second, "with -url: how long")
 	fs.DurationVar(&opt.every, "every", 200*time.Millisecond, "with -url: time from one call to the next")

@@ -55,8 +55,11 @@ func TestRun_help(t *testing.T) {
 	status, out, errs := outbound(t.Context(), script{}, "-h")
 	assert.Zero(t, status)
 	assert.Empty(t, out)
-	for _, flag := range []string{"-url URL", "-for duration", "-every duration"} {
-		assert.Contains(t, errs, flag)
+	for _, want := range []string{
+		"Outbound shows what a circuit breaker does", "Without flags it starts a server", "The exit status is 0",
+		"\n  -url URL\n", "\n  -for duration\n", "\n  -every duration\n",
+	} {
+		assert.Contains(t, errs, want)
 	}
 }
 
