@@ -7,6 +7,9 @@ import (
 	"errors"
 	"expvar"
 	"fmt"
+	"go/format"
+	"go/scanner"
+	"go/token"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -27,15 +30,24 @@ import (
 
 func charge(context.Context, string) (string, error) { return "receipt", nil }
 
-func sync(context.Context, string) error { return nil }
+func refresh(context.Context, string) error { return nil }
+
+// One for the whole program: it keeps the breakers.
+var client = &http.Client{
+	Transport: breakerhttp.MustNewTransport(breakerhttp.TransportConfig{TrustEarlyClose: true}),
+	Timeout:   5 * time.Second, // without a deadline a server that hangs is never found out
+}
+
+func get(url string) ([]byte, error) {
+	resp, err := client.Get(url)
+	if err != nil {
+		return nil, err // if it is breaker.ErrRejected, nothing was sent
+	}
+	defer resp.Body.Close()
+	return io.ReadAll(resp.Body)
+}
 
 func fetch(url string) ([]byte, error) {
-	// Made once: it keeps the breakers.
-	client := &http.Client{
-		Transport: breakerhttp.MustNewTransport(breakerhttp.TransportConfig{TrustEarlyClose: true}),
-		Timeout:   5 * time.Second, // without a deadline a server that hangs is never found out
-	}
-
 	resp, err := client.Get(url)
 	if errors.Is(err, breaker.ErrRejected) {
 		return []byte("a fallback"), nil // nothing was sent
@@ -47,15 +59,28 @@ func fetch(url string) ([]byte, error) {
 	return io.ReadAll(resp.Body)
 }
 
+// The quick start of package breakerhttp, and what README.md makes of it.
 func Example_http() {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, "42 items")
+		w.WriteHeader(http.StatusInternalServerError)
+		fmt.Fprint(w, "out of order")
 	}))
 	defer server.Close()
 
-	body, err := fetch(server.URL)
-	fmt.Println(string(body), err)
-	// Output: 42 items <nil>
+	for range 6 {
+		body, err := fetch(server.URL)
+		fmt.Println(string(body), err)
+	}
+	_, err := get(server.URL)
+	fmt.Println(errors.Is(err, breaker.ErrRejected))
+	// Output:
+	// out of order <nil>
+	// out of order <nil>
+	// out of order <nil>
+	// out of order <nil>
+	// out of order <nil>
+	// a fallback <nil>
+	// true
 }
 
 func Example_middleware() {
@@ -91,49 +116,57 @@ func Example_quickStart() {
 	// Output: receipt
 }
 
-func Example_do() {
-	ctx := context.Background()
-	payments := breaker.MustNew("payments", breaker.Config{
-		Trip: breaker.Any(
-			breaker.FailureRate(0.5, 20, breaker.Within(10*time.Second)),
-			breaker.SlowRate(2*time.Second, 0.5, 20, breaker.LastN(100)),
-		),
-		OpenFor: 15 * time.Second,
-		Backoff: 2, Jitter: 0.2, // 15s, 30s, 60s ... up to 150s, each +- 20 %
-		Ramp: 10 * time.Second, // and then come back gently
-	})
+var payments = breaker.MustNew("payments", breaker.Config{
+	Trip: breaker.Any(
+		breaker.FailureRate(0.5, 20, breaker.Within(10*time.Second)),
+		breaker.SlowRate(2*time.Second, 0.5, 20, breaker.LastN(100)),
+	),
+	OpenFor: 15 * time.Second,
+	Backoff: 2, Jitter: 0.2, // 15s, 30s, 60s ... up to 150s, each +- 20 %
+	Ramp: 10 * time.Second, // and then come back gently
+})
 
-	receipt, err := breaker.Do(ctx, payments, func(ctx context.Context) (string, error) {
-		return charge(ctx, "order 7")
+func pay(ctx context.Context, order string) (string, error) {
+	return breaker.Do(ctx, payments, func(ctx context.Context) (string, error) {
+		return charge(ctx, order)
 	})
+}
+
+func Example_do() {
+	receipt, err := pay(context.Background(), "order 7")
 	fmt.Println(receipt, err)
 	// Output: receipt <nil>
 }
 
-func Example_metrics() {
-	transitions := expvar.NewMap("breaker_transitions")
-	stock := breaker.MustNew("stock", breaker.Config{Hooks: breaker.Hooks{
-		Transition: func(_ context.Context, t breaker.Transition) {
-			transitions.Add(t.Name+" "+t.To.String(), 1)
-		},
-	}})
+var transitions = expvar.NewMap("breaker_transitions")
 
+var stock = breaker.MustNew("stock", breaker.Config{Hooks: breaker.Hooks{
+	Transition: func(_ context.Context, t breaker.Transition) {
+		transitions.Add(t.Name+" "+t.To.String(), 1)
+	},
+}})
+
+func Example_metrics() {
+	transitions.Init() // for go test -count=2
 	stock.Trip(0, errors.New("down"))
 	fmt.Println(transitions)
+	stock.Reset()
 	// Output: {"stock open": 1}
 }
 
-func Example_group() {
-	ctx := context.Background()
-	tenants := breaker.MustNewGroup(breaker.GroupConfig[string]{
-		Config: breaker.Config{Trip: breaker.ConsecutiveFailures(3)},
-		Max:    10_000, // healthy ones are forgotten beyond this; 1024 by default
-	})
+var tenants = breaker.MustNewGroup(breaker.GroupConfig[string]{
+	Config: breaker.Config{Trip: breaker.ConsecutiveFailures(3)},
+	Max:    10_000, // healthy ones are forgotten beyond this; 1024 by default
+})
 
-	err := tenants.Get("acme").Run(ctx, func(ctx context.Context) error {
-		return sync(ctx, "acme")
+func update(ctx context.Context, tenant string) error {
+	return tenants.Get(tenant).Run(ctx, func(ctx context.Context) error {
+		return refresh(ctx, tenant)
 	})
-	fmt.Println(err)
+}
+
+func Example_group() {
+	fmt.Println(update(context.Background(), "acme"))
 	// Output: <nil>
 }
 
@@ -159,12 +192,13 @@ func Example_mockClock() {
 	// Output: half-open
 }
 
-// Each block of Go in README.md, and each quick start of a package, stands in
-// this file as it is, but for its indentation.
+// Each block of Go in README.md, and each quick start of a package, stands
+// among what is compiled here.
 func TestREADME(t *testing.T) {
 	block := regexp.MustCompile("(?ms)^```go\n(.*?)^```")
 	quickStart := regexp.MustCompile(`(?ms)^// # Quick start$\n//\n(.*?)^//\n// #`)
-	source := "\n" + unindented(read(t, "readme_test.go"))
+	slashes := regexp.MustCompile(`(?m)^//\t?`)
+	source := read(t, "readme_test.go")
 	for file, pattern := range map[string]*regexp.Regexp{
 		"../README.md":                  block,
 		"../breaker/doc.go":             quickStart,
@@ -173,9 +207,72 @@ func TestREADME(t *testing.T) {
 		shown := pattern.FindAllStringSubmatch(read(t, file), -1)
 		require.NotEmpty(t, shown, "%s", file)
 		for _, match := range shown {
-			want := unindented(match[1])
-			assert.True(t, strings.Contains(source, "\n"+want), "%s shows what is not compiled here:\n%s", file, want)
+			code := match[1]
+			if pattern == quickStart {
+				code = slashes.ReplaceAllString(code, "")
+			}
+			assert.True(t, compiled(source, code), "%s shows what is not compiled here:\n%s", file, code)
+			formatted, err := format.Source([]byte(code))
+			assert.NoError(t, err, "%s:\n%s", file, code)
+			assert.Equal(t, string(formatted), code, "%s: as gofmt has it", file)
 		}
+	}
+}
+
+func TestCompiled(t *testing.T) {
+	const source = `package p
+
+// f calls.
+func f() {
+	// go on()
+	x := "stop()" // twice
+	g(x, 1)
+	/*
+		h()
+	*/
+}
+`
+	for code, want := range map[string]bool{
+		"g(x, 1)\n":                           true,
+		"x := \"stop()\" // twice\ng(x, 1)\n": true,
+		"x := \"stop()\"\ng(x, 1)\n":          false, // another comment, or none, is another text
+		"x := \"stop()\" // twice\n":          true,
+		"g(x, 1)":                             true,
+		"g(x)\n":                              false,
+		"(x, 1)\n":                            false,
+		"on()\n":                              false,
+		"h()\n":                               false,
+		"stop()\n":                            false,
+	} {
+		assert.Equal(t, want, compiled(source, code), "%s", code)
+	}
+}
+
+// compiled reports whether code is among the statements and declarations of a
+// file: it is there token by token, comments included, and begins where one of
+// them does. Indentation does not count, and code in a comment is none.
+func compiled(file, code string) bool {
+	return strings.Contains(tokens(file), "\n"+tokens(code))
+}
+
+// tokens are those of source, line by line of it, and marked off so that none
+// is found in a part of another.
+func tokens(source string) string {
+	file := token.NewFileSet().AddFile("", -1, len(source))
+	var s scanner.Scanner
+	s.Init(file, []byte(source), nil, scanner.ScanComments)
+	var out strings.Builder
+	line := 1
+	for {
+		pos, tok, lit := s.Scan()
+		if tok == token.EOF {
+			return out.String()
+		}
+		if at := file.Line(pos); at > line {
+			line = at
+			out.WriteString("\n")
+		}
+		fmt.Fprintf(&out, "%v %q ", tok, lit)
 	}
 }
 
@@ -184,18 +281,4 @@ func read(t *testing.T, file string) string {
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
 	return strings.ReplaceAll(string(text), "\r\n", "\n")
-}
-
-// unindented is s without the white space around its lines, and without the
-// slashes in front of code in a comment.
-func unindented(s string) string {
-	var out strings.Builder
-	for line := range strings.Lines(s) {
-		line = strings.TrimSpace(line)
-		if line == "//" {
-			line = ""
-		}
-		out.WriteString(strings.TrimSpace(strings.TrimPrefix(line, "//\t")) + "\n")
-	}
-	return out.String()
 }

@@ -3,21 +3,20 @@
 //
 // # Quick start
 //
-//	// Made once: it keeps the breakers.
-//	client := &http.Client{
+//	// One for the whole program: it keeps the breakers.
+//	var client = &http.Client{
 //		Transport: breakerhttp.MustNewTransport(breakerhttp.TransportConfig{TrustEarlyClose: true}),
 //		Timeout:   5 * time.Second, // without a deadline a server that hangs is never found out
 //	}
 //
-//	resp, err := client.Get(url)
-//	if errors.Is(err, breaker.ErrRejected) {
-//		return []byte("a fallback"), nil // nothing was sent
+//	func get(url string) ([]byte, error) {
+//		resp, err := client.Get(url)
+//		if err != nil {
+//			return nil, err // if it is breaker.ErrRejected, nothing was sent
+//		}
+//		defer resp.Body.Close()
+//		return io.ReadAll(resp.Body)
 //	}
-//	if err != nil {
-//		return nil, err
-//	}
-//	defer resp.Body.Close()
-//	return io.ReadAll(resp.Body)
 //
 // # Model
 //
