@@ -47,7 +47,10 @@ func module(lines ...string) []pkg {
 }
 
 func TestForbiddenDeps(t *testing.T) {
-	const clock = "github.com/benbjohnson/clock"
+	const (
+		clock = "github.com/benbjohnson/clock"
+		sync  = "golang.org/x/sync"
+	)
 	tests := []struct {
 		name string
 		pkgs []pkg
@@ -55,8 +58,8 @@ func TestForbiddenDeps(t *testing.T) {
 	}{
 		{
 			name: "clean",
-			pkgs: module("net/netip:", "net:", "net/http: net", "golang.org/x/sync:", clock+":",
-				"m/breaker: net/netip", "m/breaker/breakerhttp: m/breaker net/http", "m/saga: golang.org/x/sync "+clock,
+			pkgs: module("net/netip:", "net:", "net/http: net", sync+":", clock+":",
+				"m/breaker: net/netip", "m/breaker/breakerhttp: m/breaker net/http", "m/saga: "+sync+" "+clock,
 				"m/examples/outbound: m/breaker m/saga net/http"),
 		},
 		{"breaker is missing", module("m/saga:"), "package breaker is missing"},
@@ -71,6 +74,17 @@ func TestForbiddenDeps(t *testing.T) {
 			"breaker imports net through breaker/internal/x: ",
 		},
 		{"clock in breaker", module(clock+":", "m/breaker: "+clock), "breaker imports " + clock + ": "},
+		{"x/sync in breaker", module(sync+":", "m/breaker: "+sync), "breaker imports " + sync + ": "},
+		{
+			"clock below breaker",
+			module(clock+":", "m/breaker:", "m/breaker/breakerhttp: m/breaker "+clock),
+			"breaker/breakerhttp imports " + clock + ": ",
+		},
+		{
+			"x/sync through an internal package below breaker",
+			module(sync+":", "m/breaker/internal/x: "+sync, "m/breaker: m/breaker/internal/x"),
+			"breaker/internal/x imports " + sync + ": ",
+		},
 		{"sibling", module("m/breaker:", "m/saga: m/breaker"), "saga imports m/breaker: "},
 		{
 			"foreign module, told once",
@@ -106,6 +120,7 @@ func TestForbiddenCode(t *testing.T) {
 func init() {}
 type t struct{}
 func (t) init() {}
+var hits int
 `)
 	write(t, filepath.Join(p.Dir, "b.go"), `package breaker
 import _ "unsafe" // for go:linkname
@@ -123,6 +138,7 @@ func now() int64
 		"breaker/b.go:2: the library uses no unsafe",
 		"breaker/b.go:3: the library uses no cgo",
 		"breaker/b.go:5: the library uses no linkname",
+		"breaker/a.go:5: the library uses no package-level variables but sentinel errors and arrays that nothing writes",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)

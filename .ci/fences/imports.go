@@ -11,10 +11,9 @@ import (
 	"strings"
 )
 
-const clockPath = "github.com/benbjohnson/clock"
-
-// modules are those that the core module may require outside its tests.
-var modules = []string{clockPath, "golang.org/x/sync"}
+// modules are those that the core module may require outside its tests, below
+// breaker not even these.
+var modules = []string{"github.com/benbjohnson/clock", "golang.org/x/sync"}
 
 // checkImports fences off what the packages of the core module depend on,
 // tests aside, and what the code of the library avoids altogether.
@@ -83,10 +82,10 @@ func refusal(p, dep *pkg) string {
 		if p.library() && dep.tree() != p.tree() {
 			return "the packages do not depend on each other"
 		}
+	case p.tree() == "breaker":
+		return "not the standard library, and below breaker nothing else is imported"
 	case dep.Module == nil || !slices.Contains(modules, dep.Module.Path):
 		return "not the standard library, nor one of " + strings.Join(modules, ", ")
-	case dep.Module.Path == clockPath && p.rel() == "breaker":
-		return "breaker declares its Clock itself"
 	}
 	return ""
 }
@@ -105,23 +104,29 @@ func bearer(p *pkg, path string, byPath map[string]*pkg) *pkg {
 	return p
 }
 
-// forbiddenCode returns the uses of init, unsafe, cgo and linkname in the
-// files of p, those for other platforms included, test files not.
+// forbiddenCode returns the uses of init, unsafe, cgo, linkname and mutable
+// variables in the files of p, those for other platforms included, test files
+// not.
 func forbiddenCode(p *pkg) ([]string, error) {
-	var problems []string
+	fset := token.NewFileSet()
+	var files []*ast.File
 	for _, name := range slices.Concat(p.GoFiles, p.CgoFiles, p.IgnoredGoFiles) {
 		if strings.HasSuffix(name, "_test.go") {
 			continue
 		}
-		fset := token.NewFileSet()
-		file, err := parser.ParseFile(fset, filepath.Join(p.Dir, name), nil, parser.ParseComments)
+		file, err := parser.ParseFile(fset, filepath.Join(p.Dir, name), nil, parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {
 			return nil, err
 		}
-		report := func(pos token.Pos, what string) {
-			at := fmt.Sprintf("%s/%s:%d", p.rel(), name, fset.Position(pos).Line)
-			problems = append(problems, at+": the library uses no "+what)
-		}
+		files = append(files, file)
+	}
+	var problems []string
+	report := func(pos token.Pos, what string) {
+		at := fset.Position(pos)
+		problems = append(problems,
+			fmt.Sprintf("%s/%s:%d: the library uses no %s", p.rel(), filepath.Base(at.Filename), at.Line, what))
+	}
+	for _, file := range files {
 		for _, imp := range file.Imports {
 			switch imp.Path.Value {
 			case `"unsafe"`:
@@ -142,6 +147,9 @@ func forbiddenCode(p *pkg) ([]string, error) {
 				}
 			}
 		}
+	}
+	for _, name := range mutable(files) {
+		report(name.Pos(), "package-level variables but sentinel errors and arrays that nothing writes")
 	}
 	return problems, nil
 }
