@@ -11,13 +11,17 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
-// guarantee matches the line of a doc.go that declares one:
+// declaration matches the line of a doc.go that declares a guarantee:
 //
 //	//   - G7: no probe is admitted beyond the limit.
-var guarantee = regexp.MustCompile(`(?m)^//\s+- (G[0-9]+): `)
+var declaration = regexp.MustCompile(`(?m)^//\s+- (G[0-9]+): `)
+
+// A guarantee is one that a doc.go declares.
+type guarantee struct{ name, file string }
 
 // names returns what matches a guarantee named by a test: TestG7,
 // ExampleG7_late, G7 in the comment above, but not G70 or AG7.
@@ -26,9 +30,9 @@ func names(g string) *regexp.Regexp {
 }
 
 // checkGuarantees wants the doc.go of every root package to declare
-// guarantees, every number declared once in its tree, and every guarantee
-// named by a test of the package that declares it: in the name of the test, in
-// its comment, or in the name of a t.Run.
+// guarantees, numbered from G1 on in its tree, every number once and none left
+// out, and every guarantee named by a test of the package that declares it: in
+// the name of the test, in its comment, or in the name of a t.Run.
 func checkGuarantees(context.Context) ([]string, error) {
 	var problems []string
 	for _, root := range roots {
@@ -46,8 +50,41 @@ func checkGuarantees(context.Context) ([]string, error) {
 
 // guaranteesOf checks the tree of one root package.
 func guaranteesOf(root string) ([]string, error) {
+	declared, err := guaranteesIn(root)
+	if err != nil {
+		return nil, err
+	}
 	var problems []string
-	declared := make(map[string]string) // where, by number
+	top := filepath.Join(root, "doc.go")
+	if !slices.ContainsFunc(declared, func(g guarantee) bool { return g.file == top }) {
+		problems = append(problems, top+": declares no guarantee")
+	}
+	where := make(map[string]string) // by number
+	for _, g := range declared {
+		if before, ok := where[g.name]; ok {
+			problems = append(problems, fmt.Sprintf("%s: %s is declared in %s already", g.file, g.name, before))
+		}
+		where[g.name] = g.file
+		dir := filepath.Dir(g.file)
+		tests, err := testNames(dir)
+		if err != nil {
+			return nil, err
+		}
+		if !names(g.name).MatchString(tests) {
+			problems = append(problems, fmt.Sprintf("%s: no test in %s names %s", g.file, dir, g.name))
+		}
+	}
+	for i := range len(where) {
+		if g := fmt.Sprintf("G%d", i+1); where[g] == "" {
+			problems = append(problems, root+": there are guarantees beyond "+g+", but no "+g)
+		}
+	}
+	return problems, nil
+}
+
+// guaranteesIn returns what the files doc.go below root declare.
+func guaranteesIn(root string) ([]guarantee, error) {
+	var declared []guarantee
 	err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
 		if err != nil || d.Name() != "doc.go" {
 			return err
@@ -56,34 +93,19 @@ func guaranteesOf(root string) ([]string, error) {
 		if err != nil {
 			return err
 		}
-		dir := filepath.Dir(file)
-		matches := guarantee.FindAllStringSubmatch(string(doc), -1)
-		if dir == root && matches == nil {
-			problems = append(problems, file+": declares no guarantee")
-		}
-		tests, err := testNames(dir)
-		if err != nil {
-			return err
-		}
-		for _, m := range matches {
-			g := m[1]
-			if before, ok := declared[g]; ok {
-				problems = append(problems, fmt.Sprintf("%s: %s is declared in %s already", file, g, before))
-			}
-			declared[g] = file
-			if !names(g).MatchString(tests) {
-				problems = append(problems, fmt.Sprintf("%s: no test in %s names %s", file, dir, g))
-			}
+		for _, m := range declaration.FindAllSubmatch(doc, -1) {
+			declared = append(declared, guarantee{string(m[1]), file})
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	if _, err := os.Stat(filepath.Join(root, "doc.go")); err != nil {
-		problems = append(problems, root+": has no doc.go")
-	}
-	return problems, nil
+	return declared, err
+}
+
+// promise is the line of the recorded API that says which guarantees there are.
+// Without it the last ones could go unnoticed.
+func promise(root string) (string, error) {
+	declared, err := guaranteesIn(root)
+	return fmt.Sprintf("guarantees G1 to G%d", len(declared)), err
 }
 
 // testNames returns what the tests that speak for the package in dir are
