@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"strings"
 	"time"
 
@@ -331,6 +332,35 @@ func Example_httpClient() {
 	// 429  <nil>
 	// not sent, 1m40s to wait: breakerhttp: status 429 Too Many Requests
 	// 200 42 items <nil>
+}
+
+// What a client is told reaches Base: here the next call has to connect again.
+func ExampleTransport_CloseIdleConnections() {
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer server.Close()
+
+	client := &http.Client{Transport: breakerhttp.MustNewTransport(breakerhttp.TransportConfig{Base: &http.Transport{}})}
+	defer client.CloseIdleConnections()
+	ctx := httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{
+		GotConn: func(conn httptrace.GotConnInfo) { fmt.Println("connected before:", conn.Reused) },
+	})
+	ask := func() {
+		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, server.URL, nil)
+		resp, err := client.Do(req)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		resp.Body.Close()
+	}
+	ask()
+	ask()
+	client.CloseIdleConnections()
+	ask()
+	// Output:
+	// connected before: false
+	// connected before: true
+	// connected before: false
 }
 
 // fakeNetwork answers with a status per host.
