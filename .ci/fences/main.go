@@ -2,9 +2,11 @@
 // linter knows:
 //
 //	fences imports     what the packages depend on, and what their code avoids
-//	fences api         the exported API is the recorded one
-//	fences api-update  records the exported API
+//	fences api         the exported API is the recorded one, and no guarantee is gone
+//	fences api-update  records the exported API and the number of guarantees
 //	fences guarantees  every guarantee is named by a test
+//	fences skips       no test is skipped without an excuse
+//	fences examples    every exported name has an example
 //
 // It runs in the root of the repository and looks at the platform that GOOS
 // and GOARCH name. Problems go to standard error, one a line, and make it fail.
@@ -27,11 +29,13 @@ var fences = map[string]func(context.Context) ([]string, error){
 	"api":        checkAPI,
 	"api-update": updateAPI,
 	"guarantees": checkGuarantees,
+	"skips":      checkSkips,
+	"examples":   checkExamples,
 }
 
 func main() {
 	if len(os.Args) != 2 || fences[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: fences imports|api|api-update|guarantees")
+		fmt.Fprintln(os.Stderr, "usage: fences imports|api|api-update|guarantees|skips|examples")
 		os.Exit(2)
 	}
 	problems, err := fences[os.Args[1]](context.Background())

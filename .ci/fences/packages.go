@@ -31,6 +31,8 @@ type pkg struct {
 	GoFiles        []string
 	CgoFiles       []string
 	IgnoredGoFiles []string // for another platform
+	TestGoFiles    []string
+	XTestGoFiles   []string // of the package with _test in its name
 }
 
 // goList lists the packages of the core module and all that they import.
