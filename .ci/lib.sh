@@ -4,6 +4,12 @@
 export GOWORK=off
 exec </dev/null
 
+# The linter and some nested modules may need a newer release of Go than the one
+# at hand. Images of Go and actions/setup-go forbid to fetch it.
+if [ "$(go env GOTOOLCHAIN)" = local ]; then
+	export GOTOOLCHAIN=auto
+fi
+
 # The directories of the nested modules. .ci/tools.mod is not one of them: it
 # only pins tools.
 nested=$(git ls-files --cached --others --exclude-standard -- '*/go.mod' | sed 's|/go\.mod$||' | sort -u)
