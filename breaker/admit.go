@@ -71,27 +71,32 @@ func (b *Breaker) admitLocked(ctx context.Context, c *call) error {
 	if admitted {
 		c.e, c.ctx = e, ctx
 	}
-	if b.unlock() {
-		b.deliverFor(c, admitted)
+	owed := b.unlock()
+	if admitted {
+		c.launch(owed)
+		return nil
 	}
-	if !admitted {
-		return b.reject(ctx, e, m.now)
+	if owed {
+		b.deliver()
 	}
-	c.note()
-	return nil
+	return b.reject(ctx, e, m.now)
 }
 
-// deliverFor delivers before the call runs. If a hook ends this goroutine, the
-// call never will: its slot goes back.
-func (b *Breaker) deliverFor(c *call, admitted bool) {
-	delivered := false
+// launch delivers what is owed before the call runs, and notes its begin. If a
+// hook ends this goroutine, or a clock or context of somebody's panics, the call
+// never will run: its slot goes back.
+func (c *call) launch(owed bool) {
+	launched := false
 	defer func() {
-		if !delivered && admitted {
+		if !launched {
 			c.report(report{outcome: Ignored, unborn: true})
 		}
 	}()
-	b.deliver()
-	delivered = true
+	if owed {
+		c.e.b.deliver()
+	}
+	c.note()
+	launched = true
 }
 
 // begin makes c a call that e has admitted.

@@ -29,8 +29,8 @@ type Breaker struct {
 }
 
 // New makes a breaker. The name is free text for people: errors, events and
-// snapshots carry it. It may be empty and need not be unique. The error joins all problems of cfg; each names the field
-// and the value. New starts nothing.
+// snapshots carry it. It may be empty and need not be unique. The error joins
+// all problems of cfg; each names the field and the value. New starts nothing.
 func New(name string, cfg Config) (*Breaker, error) {
 	set, err := newSettings(cfg)
 	if err != nil {
@@ -57,7 +57,6 @@ func (b *Breaker) init(name string, set *settings, t *timeline, at time.Time) {
 	if set.Initial != Closed {
 		e = b.forced(set.Initial, nil, e, moment{date: at})
 		e.reason = ReasonNone
-		b.memory() // so that the first rejection allocates no more than the others
 	}
 	b.cur.Store(e)
 }
@@ -147,8 +146,8 @@ func (b *Breaker) ForceOpen(cause error) {
 
 // ForceClosed admits and counts everything until Auto or Reset, and only
 // reports what would have opened: one Transition with WouldOpen, then none for
-// the regular open time, then it counts anew. It serves to disable a breaker
-// and for a dry run.
+// the regular open time, then it counts anew. (With a negative OpenFor that is
+// never: one event is all.) It serves to disable a breaker and for a dry run.
 func (b *Breaker) ForceClosed() {
 	b.control(func(ctx context.Context, cur *epoch, m moment) {
 		if cur.state == ForcedClosed {
@@ -180,6 +179,7 @@ func (b *Breaker) forced(state State, cause error, parked *epoch, m moment) *epo
 		at: m.date, state: state, reason: ReasonForced,
 	}}
 	if state == ForcedOpen {
+		b.memory() // so that the first rejection allocates no more than the others
 		return e.admitting().refuse(ReasonForced, cause)
 	}
 	return e.counting(nil, nil)

@@ -99,8 +99,19 @@ func (c *call) hopeless(err error) bool {
 		return false
 	}
 	if ended(c.ctx) {
-		return byDeadline(c.ctx) && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Cause(c.ctx)))
+		return byDeadline(c.ctx) && (isTimeout(err) || errors.Is(err, context.Cause(c.ctx)))
 	}
 	deadline, _ := c.ctx.Deadline()
-	return untilDeadline(deadline) <= 0 && errors.Is(err, context.DeadlineExceeded)
+	return untilDeadline(deadline) <= 0 && isTimeout(err)
+}
+
+// isTimeout reports whether err is one of those that say so: not every client
+// hands on the error of the context, but a net.Conn, for one, was given its
+// deadline.
+func isTimeout(err error) bool {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return true
+	}
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout()
 }

@@ -340,4 +340,17 @@ func TestConcurrent_snapshots(t *testing.T) {
 			}
 		})
 	}
+	// Half-open, where all probes fail and none of it opens.
+	b := breaker.MustNew("b", breaker.Config{CloseOf: math.MaxInt, Probes: 64})
+	b.Trip(1, nil)
+	together(4, func(i int, _ *rand.Rand) {
+		for range 5000 {
+			if i == 0 {
+				sensible(t, b.Snapshot())
+				continue
+			}
+			_ = b.Run(context.Background(), returning(errBoom))
+		}
+	})
+	assert.Equal(t, tallies{Calls: 15000, Failures: 15000}, tally(b))
 }

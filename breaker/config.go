@@ -75,13 +75,17 @@ type Config struct {
 
 	// Classify judges the non-nil errors of calls. It runs on the goroutine of
 	// the call, with the call's context, and must be safe for concurrent use.
-	// Nil: DefaultClassify.
+	// If it panics the call is a failure, and the panic goes on. Nil:
+	// DefaultClassify.
 	Classify func(context.Context, error) Outcome
 
 	// MinBudget protects the breaker from hopeless callers: a call that began
 	// with less time than this left until the deadline of its context, and
-	// then failed by that deadline, is Ignored. Budgets use system time,
-	// because contexts do. Zero or negative: off.
+	// then failed by that deadline, is Ignored. It did if the deadline is over
+	// and the error is context.DeadlineExceeded, or the cause of the context,
+	// or has a method Timeout() bool that says so, as those of package net do.
+	// (A gRPC status has none: wrap it.) Budgets use system time, because
+	// contexts do. Zero or negative: off.
 	MinBudget time.Duration
 
 	// Initial is the state to begin with: Closed (zero), ForcedOpen or

@@ -90,9 +90,6 @@ func (w *countWindow) counts(int64, *rule) (calls, bad int64) {
 	if t < w.size {
 		return t, min(h.added.Load(), t)
 	}
-	if w.last.Load() == 0 {
-		return w.size, 0
-	}
 	return w.size, h.above(t - w.size)
 }
 

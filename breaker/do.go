@@ -8,8 +8,9 @@ import "context"
 // says what was nil.
 //
 // fn runs on the caller's goroutine with the caller's ctx, at most once. Its
-// error is judged by Config.Classify. A panic in fn, or runtime.Goexit, is a
-// failure; it is not recovered, so value and stack reach the caller.
+// error is judged by Config.Classify. A panic in fn or in the classifier, or
+// runtime.Goexit, is a failure; it is not recovered, so value and stack reach
+// the caller.
 //
 // Do never waits, neither for a slot nor for time.
 func Do[T any](ctx context.Context, b *Breaker, fn func(context.Context) (T, error)) (v T, err error) {

@@ -7,9 +7,11 @@
 //
 // # Quick start
 //
-//	payments := breaker.MustNew("payments", breaker.Config{
+//	// One for the whole program: it remembers.
+//	var payments = breaker.MustNew("payments", breaker.Config{
 //		Trip: breaker.FailureRate(0.5, 20, breaker.Within(10*time.Second)),
 //	})
+//
 //	receipt, err := breaker.Do(ctx, payments, func(ctx context.Context) (string, error) {
 //		return charge(ctx, "order 7")
 //	})
@@ -90,8 +92,9 @@
 //     MinBudget and failed by their caller's own deadline: after any classifier,
 //     these are Ignored. Budgets use system time.
 //   - G14: A call that took at least a SlowRate threshold is slow, failed or
-//     not. One that its caller gave up counts as slow too, in slow windows only.
-//     In half-open a slow probe is a failed probe.
+//     not. One that its caller gave up counts as slow too, in slow windows only;
+//     one that is Ignored for another reason does not. In half-open a slow probe
+//     is a failed probe.
 //   - G15: DoResult's classify takes the place of Classify for that call. A
 //     result without error that is judged a Failure gets a Cause that says so;
 //     value and nil error are returned as they are.
@@ -179,7 +182,8 @@
 //     Concurrent first Gets make exactly one. A hit takes no lock.
 //   - G41: Above Max, clean breakers are dropped, roughly the least recently
 //     used first; others, and the one just made, never. Unused for IdleFor, any
-//     breaker may go whose open time is over and that no explicit call pins.
+//     breaker may go whose open time is over and that no explicit call pins. Both
+//     happen when a key is added.
 //
 // # Time
 //

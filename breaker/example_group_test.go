@@ -44,9 +44,20 @@ func ExampleGroup_Get() {
 
 func ExampleGroup_GetWith() {
 	hosts := breaker.MustNewGroup(breaker.GroupConfig[string]{})
-	slow, err := hosts.GetWith("reports", breaker.Config{OpenFor: 5 * time.Minute})
-	fmt.Println(slow.Name(), err, slow == hosts.Get("reports"))
-	// Output: reports <nil> true
+	patient := breaker.Config{OpenFor: 5 * time.Minute}
+
+	for range 2 { // with every call: nothing is made for a key that is known
+		b, err := hosts.GetWith("reports", patient)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		b.Trip(0, errDown)
+		fmt.Println(b.Name(), b.Snapshot().RetryAfter.Round(time.Minute), hosts.Len())
+	}
+	// Output:
+	// reports 5m0s 1
+	// reports 5m0s 1
 }
 
 func ExampleGroup_All() {

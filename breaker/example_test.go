@@ -117,16 +117,21 @@ func ExampleBreaker_Run() {
 // Allow is for calls that do not fit a function, such as a stream.
 func ExampleBreaker_Allow() {
 	b := breaker.MustNew("events", breaker.Config{})
-	permit, err := b.Allow(context.Background())
-	if err != nil {
-		fmt.Println(err)
-		return
+	stream := func(work func() error) error {
+		permit, err := b.Allow(context.Background())
+		if err != nil {
+			return err
+		}
+		defer permit.Record(breaker.Failure, errors.New("panicked")) // nothing if there was a report
+		err = work()
+		permit.Done(err)
+		return err
 	}
-	// ... open the stream, and when it is over:
-	permit.Done(nil)
-	permit.Done(errDown) // only the first report counts
-	fmt.Println(b.Snapshot().Failures)
-	// Output: 0
+	fmt.Println(stream(func() error { return errDown }), b.Snapshot().Failures)
+	fmt.Println(stream(func() error { return nil }), b.Snapshot().Failures)
+	// Output:
+	// connection refused 1
+	// <nil> 0
 }
 
 func ExamplePermit_Done() {

@@ -43,11 +43,15 @@ type GroupConfig[K comparable] struct {
 	Name func(K) string
 
 	// Max is how many keys are kept. It is a soft bound: breakers that are not
-	// clean stay. Zero: 1024. Negative: unlimited.
+	// clean stay. A clean one is as Get would make it anew: nothing counts
+	// against it, and nobody has reconfigured it by itself. Zero: 1024.
+	// Negative: unlimited.
 	Max int
 
 	// IdleFor is how long a key has to go unused before its breaker may be
-	// forgotten although it is not clean. Zero: 10m. Negative: never.
+	// forgotten although it is not clean. It is when another key is added, a few
+	// at a time: without new keys nothing is forgotten. Zero: 10m. Negative:
+	// never.
 	IdleFor time.Duration
 }
 
@@ -151,8 +155,13 @@ func (g *Group[K]) Get(key K) *Breaker {
 }
 
 // GetWith is Get with a Config for this key. It is used, and checked, only if
-// the key is new; Group.Reconfigure does not concern its breaker. On an error,
-// that of [New], the key is not kept.
+// the key is new; Group.Reconfigure does not concern its breaker. Its Initial
+// holds, and a nil Clock is that of the group. On an error, that of [New], the
+// key is not kept.
+//
+// Pass cfg with every call for the key. A breaker made by GetWith may be
+// forgotten like any other, and a Get would then make one with the Config of the
+// group.
 func (g *Group[K]) GetWith(key K, cfg Config) (*Breaker, error) {
 	if m := (*g.hits.Load())[key]; m != nil && m.touch() {
 		return &m.Breaker, nil
@@ -266,15 +275,25 @@ func (g *Group[K]) sweep(added *member[K], now int64) (idlers [sweepStep]*member
 // forget drops an idle member if it is clean and there are too many, or if it
 // has been idle for long enough and can be spared. Meanwhile it may have been
 // used, or dropped.
+//
+// All is looked at under the lock, without which no sweep can mark a member
+// idle: one that is used after the look is not idle any more when it would go.
+// Judged before, it could be used, forced open and found idle again in between.
 func (g *Group[K]) forget(m *member[K], now int64) {
-	clean, expendable := m.clean(), m.expendable()
+	its := m.time.now() // GetWith may have given it another clock
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	crowded := g.max > 0 && len(g.ring) > g.max
-	stale := g.idleFor >= 0 && span{m.seen, g.idleFor}.over(now)
-	if (crowded && clean || stale && expendable) && m.use.CompareAndSwap(idle, gone) {
+	stale := span{m.seen, g.idleFor}.over(now)
+	if (crowded && g.clean(m, its) || stale && m.expendable(its)) && m.use.CompareAndSwap(idle, gone) {
 		g.remove(m)
 	}
+}
+
+// clean reports whether Get would make an equal one. What was reconfigured by
+// itself is not; GetWith is called with its Config again.
+func (g *Group[K]) clean(m *member[K], now int64) bool {
+	return (!m.own || m.cur.Load().set == g.set) && m.Breaker.clean(now)
 }
 
 func (g *Group[K]) remove(m *member[K]) {
@@ -350,8 +369,7 @@ func (g *Group[K]) Len() int {
 
 // clean reports whether a fresh breaker would be equal: initial state, no bad
 // outcome in any window, nothing remembered for the backoff or after WouldOpen.
-func (b *Breaker) clean() bool {
-	now := b.time.now()
+func (b *Breaker) clean(now int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	e := b.cur.Load()
@@ -369,8 +387,7 @@ func (b *Breaker) clean() bool {
 
 // expendable reports whether a breaker that nobody uses may be forgotten: its
 // open time is over, and no explicit call pins it.
-func (b *Breaker) expendable() bool {
-	now := b.time.now()
+func (b *Breaker) expendable(now int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	e := b.cur.Load()

@@ -91,7 +91,10 @@ var lives = map[string]struct {
 	}, true, true},
 	"forced open":   {func(_ *testing.T, b *breaker.Breaker, _ *fakeClock) { b.ForceOpen(nil) }, false, false},
 	"forced closed": {func(_ *testing.T, b *breaker.Breaker, _ *fakeClock) { b.ForceClosed() }, false, false},
-	"auto again":    {func(_ *testing.T, b *breaker.Breaker, _ *fakeClock) { b.ForceOpen(nil); b.Auto() }, true, true},
+	"reconfigured": {func(t *testing.T, b *breaker.Breaker, c *fakeClock) {
+		require.NoError(t, b.Reconfigure(breaker.Config{OpenFor: time.Hour}))
+	}, false, true},
+	"auto again": {func(_ *testing.T, b *breaker.Breaker, _ *fakeClock) { b.ForceOpen(nil); b.Auto() }, true, true},
 }
 
 func livingGroup(c *fakeClock, cfg breaker.GroupConfig[string]) *breaker.Group[string] {

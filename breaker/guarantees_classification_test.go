@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -184,6 +185,9 @@ func TestG13_minBudget(t *testing.T) {
 		"failed before the deadline":   {budget - 1, nil, lasting(time.Millisecond, context.DeadlineExceeded), false},
 		"another error":                {budget - 1, nil, lasting(budget, errBoom), false},
 		"wrapped":                      {budget - 1, nil, lasting(budget, fmt.Errorf("x: %w", context.DeadlineExceeded)), true},
+		"of a connection":              {budget - 1, nil, lasting(budget, fmt.Errorf("x: %w", os.ErrDeadlineExceeded)), true},
+		"of a connection, before":      {budget - 1, nil, lasting(time.Millisecond, os.ErrDeadlineExceeded), false},
+		"no timeout after all":         {budget - 1, nil, lasting(budget, notTimeout{}), false},
 		"succeeded after the deadline": {budget - 1, nil, lasting(budget, nil), false},
 	}
 	for form, call := range forms {
@@ -212,6 +216,29 @@ func TestG13_minBudget(t *testing.T) {
 			}
 		})
 	}
+}
+
+// notTimeout has the method, and denies.
+type notTimeout struct{}
+
+func (notTimeout) Error() string { return "refused" }
+func (notTimeout) Timeout() bool { return false }
+
+// G13: but not over Permit.Trip, which is more than an outcome.
+func TestG13_minBudgetAndTrip(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r recorder
+		b := breaker.MustNew("b", breaker.Config{MinBudget: time.Second, Hooks: r.hooks()})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		p, err := b.Allow(ctx)
+		require.NoError(t, err)
+		<-ctx.Done()
+		p.Trip(time.Minute, context.DeadlineExceeded)
+		assert.Equal(t, breaker.Failure, r.completed(t).Outcome)
+		assertState(t, breaker.Open, b)
+		assert.Zero(t, b.Snapshot().Ignored)
+	})
 }
 
 // G13: budgets hold in half-open too, and over Record.

@@ -162,6 +162,83 @@ func TestG27_wouldOpen(t *testing.T) {
 	})
 }
 
+// G27: silence lasts for the open time of a first opening, whatever the backoff
+// would make of the next; without an end it lasts until Auto or Reset.
+func TestG27_silence(t *testing.T) {
+	var r recorder
+	c := newFakeClock()
+	cfg := breaker.Config{
+		Trip: breaker.ConsecutiveFailures(1), Backoff: 2, StableAfter: 1000 * time.Hour, CloseAfter: 1,
+		Clock: c, Hooks: r.transition(),
+	}
+	b := breaker.MustNew("b", cfg)
+	for range 3 { // the fourth in a row would last 8 times as long
+		failing(t, b, 1)
+		c.advance(8 * openFor)
+		passing(t, b, 1)
+	}
+	b.ForceClosed()
+	told := len(r.all())
+	failing(t, b, 1)
+	c.advance(openFor - 1)
+	failing(t, b, 1)
+	assert.Len(t, r.all(), told+1)
+	c.advance(1)
+	failing(t, b, 1)
+	assert.Len(t, r.all(), told+2)
+
+	cfg.OpenFor = -1
+	require.NoError(t, b.Reconfigure(cfg))
+	c.advance(openFor)
+	failing(t, b, 1)
+	assert.Len(t, r.all(), told+3)
+	c.advance(100 * 365 * 24 * time.Hour)
+	failing(t, b, 1)
+	assert.Len(t, r.all(), told+3, "for good")
+	b.Auto()
+	assert.Len(t, r.all(), told+4)
+}
+
+// G22: a Permit.Trip is the reason, also if the limit is reached by the same
+// failure.
+func TestG22_permitTripIsTheReason(t *testing.T) {
+	for _, halfOpen := range []bool{false, true} {
+		c := newFakeClock()
+		b := breaker.MustNew("b", breaker.Config{Trip: breaker.ConsecutiveFailures(1), Clock: c})
+		if halfOpen {
+			b.Trip(time.Second, nil)
+			c.advance(time.Second)
+		}
+		issued(t, b).Trip(time.Minute, errBoom)
+		s := b.Snapshot()
+		assert.Equal(t, breaker.ReasonTrip, s.Reason)
+		assert.Equal(t, time.Minute, s.RetryAfter)
+	}
+}
+
+// G28: Auto tells how long the breaker stays open from then on.
+func TestG28_openForIsWhatIsLeft(t *testing.T) {
+	for openedFor, want := range map[time.Duration]time.Duration{
+		openFor:          openFor - 25*time.Second,
+		25 * time.Second: 0,
+		10 * time.Second: 0, // over since long
+		-1:               -1,
+	} {
+		var r recorder
+		c := newFakeClock()
+		b := breaker.MustNew("b", breaker.Config{Clock: c, Hooks: r.transition()})
+		b.Trip(openedFor, nil)
+		assert.Equal(t, openedFor, r.last(t).OpenFor)
+		c.advance(5 * time.Second)
+		b.ForceClosed()
+		c.advance(20 * time.Second)
+		b.Auto()
+		last := r.last(t)
+		assert.Equal(t, breaker.Open, last.To)
+		assert.Equal(t, want, last.OpenFor, openedFor)
+	}
+}
+
 // G27: what happens between the event and the end of the regular open time is
 // not counted, however much it is.
 func TestG27_countsAnewAfterwards(t *testing.T) {

@@ -108,6 +108,34 @@ func TestG14_slowProbe(t *testing.T) {
 	})
 }
 
+// G14, G10: a slow probe that is ignored for another reason than that its caller
+// gave up has not failed.
+func TestG14_slowProbeIgnored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := halfOpened(t, breaker.Config{Trip: breaker.SlowRate(time.Second, 1, 9, breaker.LastN(9))})
+		p := issued(t, b)
+		time.Sleep(time.Second)
+		p.Record(breaker.Ignored, nil)
+		assertState(t, breaker.HalfOpen, b)
+		assert.Equal(t, tallies{Ignored: 1}, tally(b))
+	})
+}
+
+// G14, G25: a probe that is slow already when it tells of its progress has
+// failed.
+func TestG14_slowProgress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := halfOpened(t, breaker.Config{
+			Trip: breaker.SlowRate(time.Second, 1, 9, breaker.LastN(9)), ProbeLease: 2 * time.Second, CloseAfter: 1,
+		})
+		p := issued(t, b)
+		time.Sleep(time.Second)
+		p.Progress()
+		assertState(t, breaker.Open, b)
+		assert.Equal(t, breaker.ReasonProbeFailed, b.Snapshot().Reason)
+	})
+}
+
 // G15: DoResult's classifier judges every return, and Config's is not asked.
 func TestG15_doResult(t *testing.T) {
 	newBreaker := func() *breaker.Breaker {

@@ -50,7 +50,8 @@ type Transition struct {
 	// Cause is the error behind an opening, also a forced or a would-be one.
 	Cause error
 
-	// OpenFor is the open time, if To is Open; negative: without end.
+	// OpenFor is the open time from At on, if To is Open; negative: without
+	// end. When Auto returns to an open state it is what is left, which may be 0.
 	OpenFor time.Duration
 
 	// WouldOpen tells that a forced-closed breaker would have opened; From and

@@ -23,6 +23,10 @@ type Permit struct {
 // returns a [Permit], or the error that Do would. On an error the Permit is zero,
 // so that a deferred Done is safe. The Permit keeps ctx, for the classifier and
 // the hooks, until it is garbage itself.
+//
+// Mind what is deferred: `defer p.Done(err)` evaluates err at once, when it is
+// nil, and so makes every call a success; and a function that panics has no error
+// to report. The example shows a form without either trap.
 func (b *Breaker) Allow(ctx context.Context) (Permit, error) {
 	if ctx != nil && b != nil {
 		if e := b.cur.Load(); e != nil && e.pass == freely {
@@ -76,7 +80,7 @@ func (p *Permit) Record(o Outcome, cause error) {
 // for instance because the dependency asked for it. If the stay that issued the
 // permit is over it does nothing; if the breaker is forced closed it says that
 // it would have opened; if its closed state is suspended by a forced one the
-// failure counts.
+// failure counts. MinBudget does not apply.
 func (p *Permit) Trip(d time.Duration, cause error) {
 	if p.take() {
 		c := p.call

@@ -94,13 +94,13 @@ func TestRegression_resetOfClosedIsNoTransition(t *testing.T) {
 
 // G41: an explicit call pins also a breaker that began in that state.
 func TestRegression_pinOfInitialState(t *testing.T) {
-	for _, force := range []func(*breaker.Breaker){
-		func(b *breaker.Breaker) { b.ForceOpen(errBoom) },
-		func(b *breaker.Breaker) { b.ForceClosed() },
+	for initial, force := range map[breaker.State]func(*breaker.Breaker){
+		breaker.ForcedOpen:   func(b *breaker.Breaker) { b.ForceOpen(errBoom) },
+		breaker.ForcedClosed: func(b *breaker.Breaker) { b.ForceClosed() },
 	} {
 		c := newFakeClock()
 		g := breaker.MustNewGroup(breaker.GroupConfig[int]{Max: 2, IdleFor: time.Minute, Config: breaker.Config{Clock: c}})
-		b, err := g.GetWith(-1, breaker.Config{Initial: breaker.ForcedClosed})
+		b, err := g.GetWith(-1, breaker.Config{Initial: initial})
 		require.NoError(t, err)
 		force(b)
 		force(b)

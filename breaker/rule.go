@@ -135,8 +135,7 @@ func (r Rule) list() []rule {
 // perMillion is the rate to six decimals.
 func (r *rule) perMillion() int64 { return int64(math.Round(r.rate * millionths)) }
 
-// bad is how many bad outcomes of a full LastN window open, or how many of a
-// Within window a FailureCount allows to see.
+// bad is how many bad outcomes open; those of a rate in a full LastN window.
 func (r *rule) bad() int64 {
 	if r.kind == failureCount || r.kind == consecutive {
 		return int64(r.limit)

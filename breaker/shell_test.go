@@ -114,3 +114,79 @@ func (m meddler) Since(t time.Time) time.Duration {
 	m.b.changes.Add(1)
 	return m.settableClock.Since(t)
 }
+
+// G36: an explicit call makes ready what the first rejection counts in.
+func TestFirstRejectionAllocatesNoMore(t *testing.T) {
+	b := MustNew("b", Config{})
+	b.ForceOpen(nil)
+	assert.NotNil(t, b.past.Load())
+	assert.NotNil(t, MustNew("b", Config{Initial: ForcedOpen}).past.Load())
+}
+
+// G40: a hit takes no lock, as soon as the key is not new any more.
+func TestGroupHitTakesNoLock(t *testing.T) {
+	g := MustNewGroup(GroupConfig[int]{})
+	want := g.Get(1)
+	g.Get(1) // a lookup for each key there is: now they are merged
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	assert.Same(t, want, g.Get(1))
+}
+
+// G37: members that nobody looks up again are let go where they once were hits.
+func TestDroppedHitsAreForgotten(t *testing.T) {
+	const most = 100
+	g := MustNewGroup(GroupConfig[int]{Max: most})
+	for key := range most {
+		g.Get(key)
+	}
+	for range most {
+		g.Get(0)
+	}
+	require.Len(t, *g.hits.Load(), most, "all are hits")
+	for key := range 10 * most {
+		g.Get(most + key)
+	}
+	dropped := 0
+	for _, m := range *g.hits.Load() {
+		if m.use.Load() == gone {
+			dropped++
+		}
+	}
+	assert.LessOrEqual(t, dropped, len(*g.hits.Load())/2+1)
+}
+
+// G8: an outcome that comes after the end of its stay finds the counter retired,
+// of whatever kind, and changes nothing.
+func TestRetiredCountersRefuse(t *testing.T) {
+	for _, rule := range []Rule{
+		ConsecutiveFailures(9),
+		FailureRate(1, 9, LastN(9)),
+		FailureCount(9, Within(time.Hour)),
+		FailureRate(1, 9, Within(time.Hour)),
+	} {
+		r := &rule.parts[0]
+		k := newCounter(r)
+		require.True(t, k.good(1))
+		require.False(t, k.bad(1, r, true))
+		calls, bad := k.counts(1, r)
+		require.Equal(t, int64(1), bad)
+		for range 2 {
+			k.retire()
+			assert.False(t, k.good(1), "%v", rule)
+		}
+		calls2, bad2 := k.counts(1, r)
+		assert.Equal(t, []int64{calls, bad}, []int64{calls2, bad2}, "%v", rule)
+	}
+	for _, rule := range []Rule{
+		ConsecutiveFailures(1),
+		FailureRate(1, 1, LastN(9)),
+		FailureCount(1, Within(time.Hour)),
+		FailureRate(1, 1, Within(time.Hour)),
+	} {
+		r := &rule.parts[0]
+		k := newCounter(r)
+		require.True(t, k.bad(1, r, true))
+		assert.False(t, k.good(1), "%v: the opening retires it", rule)
+	}
+}

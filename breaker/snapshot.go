@@ -93,8 +93,9 @@ type Snapshot struct {
 	// Reason is that of the last transition.
 	Reason Reason
 
-	// Cause is why the breaker last opened; nil after Reset. Most errors come
-	// out of encoding/json as {}: marshal Cause.Error().
+	// Cause is why the breaker last opened, and in ForcedOpen what ForceOpen was
+	// given; nil after Reset. Most errors come out of encoding/json as {}:
+	// marshal Cause.Error().
 	Cause error
 
 	// Calls and Failures are those in the window of the first failure rule.

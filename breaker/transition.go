@@ -29,11 +29,11 @@ func (b *Breaker) replace(next *epoch) {
 	b.changes.Add(1)
 }
 
+func (e *epoch) uses(k counter) bool { return slices.Contains(e.counters, k) }
+
 // maxLooks bounds look, for a Clock that changes the breaker or a crowd that
 // does: what is lost then is a moment of an open time.
 const maxLooks = 16
-
-func (e *epoch) uses(k counter) bool { return slices.Contains(e.counters, k) }
 
 // look reads the clock for a critical section and begins it. A section that
 // comes after one of a later moment would take that one's begin for a clock that
@@ -59,7 +59,10 @@ func (b *Breaker) enter(ctx context.Context, next *epoch, m moment) {
 			t.Cause = next.refusal.Cause
 		}
 		if next.state == Open {
-			t.OpenFor = next.span.length
+			t.OpenFor = forever
+			if next.span.length >= 0 {
+				t.OpenFor = next.span.left(m.now)
+			}
 		}
 		b.queue(ctx, cur, t, m)
 	}

@@ -30,7 +30,8 @@
 // Read bodies to their end, or set [TransportConfig.TrustEarlyClose]. A Close
 // before the end is Ignored by default. So the good calls of a client that only
 // looks at the status, or that reads by a json.Decoder, neither end a row of
-// failures nor count in a rate, and a half-open breaker never closes.
+// failures nor count in a rate, and a half-open breaker never closes. It is also
+// what http.Client does to a redirect with a body of more than 2 KB.
 //
 // [Middleware] puts one breaker in front of an [http.Handler], which sheds load
 // from a server in trouble. The handler's status is the outcome. Put it outside
@@ -60,7 +61,8 @@
 //     time, at most for MaxRetryAfter, and rejections carry what is left. Zero,
 //     past, negative or malformed values are a plain failure.
 //   - G45: Behind Middleware, http.Flusher, http.Hijacker, io.ReaderFrom and
-//     http.ResponseController work as without it. A client that went away is
+//     http.ResponseController work as without it. A connection is reported when
+//     it is hijacked, and a Write calls Progress. A client that went away is
 //     Ignored, panic or not; so is a 503 that WriteRejection wrote inside. The
 //     Retry-After of a rejection is in whole seconds, rounded up, at least 1, and
 //     absent without an estimate. The Cause is never sent to the client.

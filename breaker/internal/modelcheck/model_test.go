@@ -293,7 +293,10 @@ func (m *model) enter(c *caller, change func()) {
 		e.reason = breaker.ReasonForced
 		e.cause = m.forced.cause
 	case e.to == breaker.Open:
-		e.cause, e.openFor = m.auto.opened.cause, m.auto.length
+		e.cause, e.openFor = m.auto.opened.cause, -1
+		if m.auto.length >= 0 {
+			e.openFor = m.auto.left(m.now)
+		}
 	}
 	m.queue = append(m.queue, e)
 }
