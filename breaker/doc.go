@@ -8,15 +8,18 @@
 // # Quick start
 //
 //	// One for the whole program: it remembers.
-//	var payments = breaker.MustNew("payments", breaker.Config{
+//	var cards = breaker.MustNew("cards", breaker.Config{
 //		Trip: breaker.FailureRate(0.5, 20, breaker.Within(10*time.Second)),
 //	})
 //
-//	receipt, err := breaker.Do(ctx, payments, func(ctx context.Context) (string, error) {
-//		return charge(ctx, "order 7")
-//	})
-//	if rejected := (*breaker.RejectedError)(nil); errors.As(err, &rejected) {
-//		fmt.Println("not called; pointless for another", rejected.RetryAfter())
+//	func chargeCard(ctx context.Context, order string) (string, error) {
+//		receipt, err := breaker.Do(ctx, cards, func(ctx context.Context) (string, error) {
+//			return charge(ctx, order)
+//		})
+//		if rejected := (*breaker.RejectedError)(nil); errors.As(err, &rejected) {
+//			fmt.Println("not called; pointless for another", rejected.RetryAfter().Round(time.Second))
+//		}
+//		return receipt, err
 //	}
 //
 // # Model

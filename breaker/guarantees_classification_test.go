@@ -187,7 +187,7 @@ func TestG13_minBudget(t *testing.T) {
 		"wrapped":                      {budget - 1, nil, lasting(budget, fmt.Errorf("x: %w", context.DeadlineExceeded)), true},
 		"of a connection":              {budget - 1, nil, lasting(budget, fmt.Errorf("x: %w", os.ErrDeadlineExceeded)), true},
 		"of a connection, before":      {budget - 1, nil, lasting(time.Millisecond, os.ErrDeadlineExceeded), false},
-		"no timeout after all":         {budget - 1, nil, lasting(budget, notTimeout{}), false},
+		"no timeout after all":         {budget - 1, nil, lasting(budget, deniedError{}), false},
 		"succeeded after the deadline": {budget - 1, nil, lasting(budget, nil), false},
 	}
 	for form, call := range forms {
@@ -218,11 +218,11 @@ func TestG13_minBudget(t *testing.T) {
 	}
 }
 
-// notTimeout has the method, and denies.
-type notTimeout struct{}
+// deniedError has the method Timeout, and denies.
+type deniedError struct{}
 
-func (notTimeout) Error() string { return "refused" }
-func (notTimeout) Timeout() bool { return false }
+func (deniedError) Error() string { return "refused" }
+func (deniedError) Timeout() bool { return false }
 
 // G13: but not over Permit.Trip, which is more than an outcome.
 func TestG13_minBudgetAndTrip(t *testing.T) {

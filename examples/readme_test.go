@@ -100,20 +100,31 @@ func Example_middleware() {
 	// Output: 500 500 500 500 500 503
 }
 
-// The quick start of package breaker.
-func Example_quickStart() {
-	ctx := context.Background()
-	payments := breaker.MustNew("payments", breaker.Config{
-		Trip: breaker.FailureRate(0.5, 20, breaker.Within(10*time.Second)),
-	})
-	receipt, err := breaker.Do(ctx, payments, func(ctx context.Context) (string, error) {
-		return charge(ctx, "order 7")
+// One for the whole program: it remembers.
+var cards = breaker.MustNew("cards", breaker.Config{
+	Trip: breaker.FailureRate(0.5, 20, breaker.Within(10*time.Second)),
+})
+
+func chargeCard(ctx context.Context, order string) (string, error) {
+	receipt, err := breaker.Do(ctx, cards, func(ctx context.Context) (string, error) {
+		return charge(ctx, order)
 	})
 	if rejected := (*breaker.RejectedError)(nil); errors.As(err, &rejected) {
-		fmt.Println("not called; pointless for another", rejected.RetryAfter())
+		fmt.Println("not called; pointless for another", rejected.RetryAfter().Round(time.Second))
 	}
-	fmt.Println(receipt)
-	// Output: receipt
+	return receipt, err
+}
+
+// The quick start of package breaker.
+func Example_quickStart() {
+	fmt.Println(chargeCard(context.Background(), "order 7"))
+	cards.Trip(time.Hour, nil)
+	_, err := chargeCard(context.Background(), "order 8")
+	fmt.Println(errors.Is(err, breaker.ErrOpen))
+	// Output:
+	// receipt <nil>
+	// not called; pointless for another 1h0m0s
+	// true
 }
 
 var payments = breaker.MustNew("payments", breaker.Config{
