@@ -27,6 +27,7 @@ type view struct {
 	stay     *stay
 	counters []counter      // one per rule while outcomes are counted in windows, else none
 	streak   *streak        // the counter, if that is all
+	last     *countWindow   // the counter, if that is all and nobody asks for the time
 	parked   *epoch         // forced states: the automatic state underneath
 	refusal  *RejectedError // what refused callers get; where none are, that of the last opening; nil after Reset
 	at       time.Time      // begin of this state
@@ -120,7 +121,7 @@ func (e *epoch) counting(prev []counter, prevRules []rule) *epoch {
 // admitting works out what the calls of an epoch need, and what of their
 // successes has to be known.
 func (e *epoch) admitting() *epoch {
-	e.pass = closely
+	e.pass, e.last = closely, nil
 	e.pulse.Store(&e.set.beating)
 	if e.counters == nil || e.state == Recovering {
 		return e
@@ -129,8 +130,14 @@ func (e *epoch) admitting() *epoch {
 	if e.set.timed || e.set.MinBudget > 0 {
 		e.pass = noting
 	}
-	if p := e.counters[0].pulse(); p != nil && len(e.counters) == 1 && !e.set.timed {
+	if len(e.counters) > 1 || e.set.timed {
+		return e
+	}
+	if p := e.counters[0].pulse(); p != nil {
 		e.pulse.Store(p)
+	}
+	if e.span == (span{}) {
+		e.last, _ = e.counters[0].(*countWindow)
 	}
 	return e
 }
