@@ -218,7 +218,7 @@
 // libraries.
 //
 // A breaker with a ConsecutiveFailures rule takes about 600 bytes alone, and
-// about 310 in a group, where the Config is shared. A LastN window takes 8 bytes
+// about 320 in a group, where the Config is shared. A LastN window takes 8 bytes
 // more per bad outcome that opens (or per minimum call, if these are more), a
 // count over Within the same, a rate over Within 8 bytes per bucket and stripe.
 // TestAllocations and TestSizes hold these.

@@ -26,7 +26,6 @@ type view struct {
 	set      *settings
 	stay     *stay
 	counters []counter      // one per rule while outcomes are counted in windows, else none
-	streak   *streak        // the counter, if that is all
 	last     *countWindow   // the counter, if that is all and nobody asks for the time
 	parked   *epoch         // forced states: the automatic state underneath
 	refusal  *RejectedError // what refused callers get; where none are, that of the last opening; nil after Reset
@@ -111,11 +110,17 @@ func (e *epoch) counting(prev []counter, prevRules []rule) *epoch {
 			e.counters[i] = newCounter(r)
 		}
 	}
-	e.streak = nil
-	if len(e.counters) == 1 {
-		e.streak, _ = e.counters[0].(*streak)
-	}
 	return e.admitting()
+}
+
+// streak is the counter of the epoch, if it is one of these and that is all. Not
+// a field: with one more the epoch takes 16 bytes more.
+func (e *epoch) streak() *streak {
+	if len(e.counters) != 1 {
+		return nil
+	}
+	s, _ := e.counters[0].(*streak)
+	return s
 }
 
 // admitting works out what the calls of an epoch need, and what of their

@@ -43,7 +43,8 @@ func (c *call) brief(o Outcome) (done bool, told []counter) {
 		return false, nil
 	}
 	var s sight
-	if e.streak == nil || e.set.timed || e.span != (span{}) { // else nobody asks for the time
+	streak := e.streak()
+	if streak == nil || e.set.timed || e.span != (span{}) { // else nobody asks for the time
 		s = c.sight(e)
 	}
 	switch {
@@ -53,7 +54,7 @@ func (c *call) brief(o Outcome) (done bool, told []counter) {
 		if told, done = e.succeeded(s); !done {
 			return false, told
 		}
-	case o != Failure || e.streak == nil || !e.streak.below(int64(e.set.rules[0].limit)):
+	case o != Failure || streak == nil || !streak.below(int64(e.set.rules[0].limit)):
 		return false, nil
 	}
 	c.e = nil
