@@ -81,8 +81,11 @@ func (b *Breaker) control(f func(ctx context.Context, cur *epoch, m moment)) {
 // forced state Trip acts on the automatic state. cause may be nil.
 func (b *Breaker) Trip(d time.Duration, cause error) {
 	b.control(func(ctx context.Context, cur *epoch, m moment) {
-		if cur.parked == nil && cur.state != HalfOpen {
-			b.advance(ctx, m) // an open time that is over is half-open; leases end with a call only
+		if cur.parked == nil && cur.state == Open {
+			// An open time that is over is half-open. Leases and ramps end with
+			// a call only: a ramp ended here would for a moment show a closed
+			// epoch, which admits without the lock, though this opens.
+			b.advance(ctx, m)
 			cur = b.cur.Load()
 		}
 		automatic := cur

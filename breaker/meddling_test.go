@@ -177,3 +177,16 @@ func TestG10_contextPanics(t *testing.T) {
 		assertState(t, breaker.Closed, b)
 	}
 }
+
+// G26: a ramp ends with a call. Trip does not end it first, to open a closed
+// breaker that somebody else may have seen in between.
+func TestG26_tripAfterTheRamp(t *testing.T) {
+	var r recorder
+	c := newFakeClock()
+	b := halfOpened(t, breaker.Config{CloseAfter: 1, Ramp: time.Minute, Clock: c, Hooks: r.transition()})
+	passing(t, b, 1)
+	assertState(t, breaker.Recovering, b)
+	c.advance(time.Minute)
+	b.Trip(0, errBoom)
+	assert.Equal(t, "recovering > open: trip", r.steps()[len(r.steps())-1])
+}

@@ -8,11 +8,11 @@ import (
 	"github.com/mainstay-go/mainstay/breaker"
 )
 
-// trip is Breaker.Trip. An open time or a ramp that is over ends first; probes
-// are lost only when a call arrives (G25).
+// trip is Breaker.Trip. An open time that is over ends first; probes are lost,
+// and ramps end, only when a call arrives (G25, G26).
 func (m *model) trip(d time.Duration, cause error) {
 	a := &m.auto
-	if a.state != breaker.HalfOpen {
+	if !m.forced.on && a.state == breaker.Open {
 		m.arrive(nil)
 	}
 	switch {
