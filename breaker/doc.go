@@ -111,7 +111,8 @@
 //     between, whatever the time. Ignored outcomes neither count nor interrupt.
 //   - G18: LastN is exact: outcomes are ordered by their end, and bad ones among
 //     the last min(n, seen) are compared as integers. Rates are taken to six
-//     decimals.
+//     decimals. (Of outcomes that end at the same time, each rule of an Any may
+//     see another order.)
 //   - G19: FailureCount over Within is exact. A rate over Within covers at most W
 //     and at least W x (1-1/Buckets); a race can only overestimate it. An idle
 //     window holds nothing.

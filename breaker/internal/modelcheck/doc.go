@@ -15,7 +15,8 @@
 //     an order in which the same model would have answered the same, event by
 //     event, up to the totals at the end. The clock lets other goroutines in
 //     whenever it is read, which is where operations can be interrupted. Rates
-//     over Within are left out: a race may overestimate them (G19).
+//     over Within are left out: a race may overestimate them (G19). So are two
+//     rules that successes change: each has an order of its own (G18).
 //   - TestProbes: never more probes in flight than allowed, and every slot comes
 //     back, after panic, Goexit, cancellation, double report and none at all.
 //   - TestChaos: whatever callers, operators, hooks and the clock do at once,

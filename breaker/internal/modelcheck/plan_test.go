@@ -96,16 +96,19 @@ func (o *op) String() string {
 func one[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
 
 // plannedConfig keeps to rules that are exact under concurrency: not rates over
-// Within (G19).
+// Within (G19), and of two rules only one that successes change, since each
+// orders concurrent outcomes for itself (G18).
 func plannedConfig(r *rand.Rand) *config {
 	c := &config{transition: true, ended: r.IntN(2) == 0}
 	n := 1
 	if r.IntN(4) == 0 {
 		n = 2
 	}
-	for range n {
+	for i := range n {
 		rule := ruleSpec{kind: one(r, consecutive, failureCount, failureCount, failureRate, slowRate), threshold: 3 * ms}
 		switch {
+		case i > 0:
+			rule.kind, rule.window.Within = failureCount, one(r, 3*ms, 10*ms)
 		case rule.kind == consecutive:
 		case rule.kind == failureCount && r.IntN(2) == 0:
 			rule.window.Within = one(r, 3*ms, 10*ms)
