@@ -37,10 +37,11 @@ import (
 //
 // A handler that takes longer than Config.ProbeLease is lost as a probe, so leave
 // room for the longest; one that writes all the while makes progress, as in
-// [breaker.Permit.Progress], and is not lost. The Config.Classify of the breaker is not asked. The handler's
-// [http.ResponseWriter] is an [http.Flusher], [http.Hijacker] or
-// [io.ReaderFrom] if it is one without Middleware, also a Hijacker if one can be
-// reached by Unwrap, and works with http.ResponseController; it is never an http.Pusher or http.CloseNotifier, and
+// [breaker.Permit.Progress], and is not lost. The Config.Classify of the breaker
+// is not asked. The handler's [http.ResponseWriter] is an [http.Flusher],
+// [http.Hijacker] or [io.ReaderFrom] if it is one without Middleware, also a
+// Hijacker if one can be reached by Unwrap, and works with
+// http.ResponseController; it is never an http.Pusher or http.CloseNotifier, and
 // an http.MaxBytesReader inside cannot close the connection: put
 // http.MaxBytesHandler outside.
 func Middleware(b *breaker.Breaker) func(http.Handler) http.Handler {

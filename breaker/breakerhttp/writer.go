@@ -38,6 +38,14 @@ func (w *writer) progress() {
 	}
 }
 
+// sent passes on what a write returned.
+func (w *writer) sent(n int, err error) (int, error) {
+	if n > 0 {
+		w.progress()
+	}
+	return n, err
+}
+
 // WriteHeader passes on informational statuses, of which there may be any
 // number; only 101 is the last. An impossible status panics below and decides
 // nothing.
@@ -50,20 +58,12 @@ func (w *writer) WriteHeader(status int) {
 
 func (w *writer) Write(p []byte) (int, error) {
 	w.decide(http.StatusOK)
-	n, err := w.ResponseWriter.Write(p)
-	if n > 0 {
-		w.progress()
-	}
-	return n, err
+	return w.sent(w.ResponseWriter.Write(p))
 }
 
 func (w *writer) WriteString(s string) (int, error) {
 	w.decide(http.StatusOK)
-	n, err := io.WriteString(w.ResponseWriter, s)
-	if n > 0 {
-		w.progress()
-	}
-	return n, err
+	return w.sent(io.WriteString(w.ResponseWriter, s))
 }
 
 // FlushError is there for http.ResponseController, which would else pass by and
