@@ -63,10 +63,18 @@ type Case struct {
 // It may be called again and again.
 type Loop func(n int) (passed, failed int)
 
-// A Run is a case that is set up.
+// Laps does an operation len(took) times and says how long each took. What it
+// does in between, such as a pause, does not count.
+type Laps func(took []time.Duration) (passed, failed int)
+
+// A Run is a case that is set up. It has a Loop or Laps. Where it has Laps, its
+// time is the 90th percentile of a round, and the report tells median and 99th
+// percentile as well.
 type Run struct {
 	Loop  Loop
-	Want  func(n int) (passed, failed int) // what Loop must return. Nil: all pass
+	Laps  Laps
+	Each  int                              // how many of what the row tells the time of one operation does, such as handler calls. Zero: one
+	Want  func(n int) (passed, failed int) // what Loop or Laps must return. Nil: all pass
 	Check func(n int) error                // whether the state is right after n operations. May be nil
 	Close func()                           // may be nil
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"regexp"
 	"runtime"
+	"slices"
 	"time"
 )
 
@@ -40,6 +41,8 @@ type RowResult struct {
 // together: they ran one right after the other.
 type Samples struct {
 	Nanos  []float64 // per operation
+	P50    []float64 // of Laps, whose Nanos are the 90th percentile
+	P99    []float64
 	Allocs []float64
 	Bytes  []float64
 }
@@ -125,18 +128,20 @@ func (s *Samples) measure(c Case, id string, sizes map[string]int, d time.Durati
 	if n == 0 {
 		n = 1
 	} else {
-		done = min(n, max(n/20, 1000)) // warms up
-		if err := run.repeat(done); err != nil {
+		done = run.warmUp(n)
+		if err := run.repeat(done, run.laps(done)); err != nil {
 			return fmt.Errorf("%s: %w", id, err)
 		}
 	}
 
+	var laps []time.Duration
 	var took time.Duration
 	var before, after runtime.MemStats
 	for {
+		laps = run.laps(n)
 		runtime.ReadMemStats(&before)
 		begin := time.Now()
-		err := run.repeat(n)
+		err := run.repeat(n, laps)
 		took = time.Since(begin)
 		runtime.ReadMemStats(&after)
 		if err != nil {
@@ -154,12 +159,28 @@ func (s *Samples) measure(c Case, id string, sizes map[string]int, d time.Durati
 			return fmt.Errorf("%s: %w", id, err)
 		}
 	}
-	s.Nanos = append(s.Nanos, float64(took.Nanoseconds())/float64(n))
+	each := float64(max(1, run.Each))
+	if laps != nil {
+		s.addLaps(laps, each)
+	} else {
+		s.Nanos = append(s.Nanos, float64(took.Nanoseconds())/float64(n)/each)
+	}
 	// As package testing does, so that a stray allocation of the runtime is
 	// not one of the operation.
-	s.Allocs = append(s.Allocs, float64((after.Mallocs-before.Mallocs)/uint64(n)))
-	s.Bytes = append(s.Bytes, float64((after.TotalAlloc-before.TotalAlloc)/uint64(n)))
+	s.Allocs = append(s.Allocs, float64((after.Mallocs-before.Mallocs)/uint64(n))/each)
+	s.Bytes = append(s.Bytes, float64((after.TotalAlloc-before.TotalAlloc)/uint64(n))/each)
 	return nil
+}
+
+func (s *Samples) addLaps(laps []time.Duration, each float64) {
+	slices.Sort(laps)
+	nanos := make([]float64, len(laps))
+	for i, d := range laps {
+		nanos[i] = float64(d) / each
+	}
+	s.P50 = append(s.P50, quantile(nanos, 0.5))
+	s.Nanos = append(s.Nanos, quantile(nanos, 0.9))
+	s.P99 = append(s.P99, quantile(nanos, 0.99))
 }
 
 const mostOperations = 1_000_000_000
@@ -182,7 +203,7 @@ func Try(c Case, sizes ...int) error {
 	}
 	all := 0
 	for _, n := range sizes {
-		if err := run.repeat(n); err != nil {
+		if err := run.repeat(n, run.laps(n)); err != nil {
 			return err
 		}
 		all += n
@@ -193,9 +214,32 @@ func Try(c Case, sizes ...int) error {
 	return run.Check(all)
 }
 
-// repeat is Loop with its results checked.
-func (r Run) repeat(n int) error {
-	passed, failed := r.Loop(n)
+// warmUp is how many operations precede n that are measured. Laps are few and
+// far between.
+func (r Run) warmUp(n int) int {
+	if r.Laps != nil {
+		return max(n/20, 1)
+	}
+	return min(n, max(n/20, 1000))
+}
+
+// laps is where the times of n laps go. It is made beforehand, so as not to
+// count as an allocation. Nil: there is a Loop.
+func (r Run) laps(n int) []time.Duration {
+	if r.Laps == nil {
+		return nil
+	}
+	return make([]time.Duration, n)
+}
+
+// repeat is Loop, or Laps, with its results checked.
+func (r Run) repeat(n int, laps []time.Duration) error {
+	var passed, failed int
+	if r.Laps != nil {
+		passed, failed = r.Laps(laps)
+	} else {
+		passed, failed = r.Loop(n)
+	}
 	wantPassed, wantFailed := n, 0
 	if r.Want != nil {
 		wantPassed, wantFailed = r.Want(n)

@@ -188,6 +188,65 @@ func TestAllocations(t *testing.T) {
 	assert.Equal(t, []float64{128, 128, 128}, res.Groups[0].Rows[0].Cases[0].Bytes)
 }
 
+// Of an operation that does several of what the row tells, a part is told.
+func TestEach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var kept [3]*[64]byte
+		row := Row{Ours: Case{New: func() Run {
+			return Run{Each: 4, Loop: func(n int) (int, int) {
+				for range n {
+					time.Sleep(100 * time.Nanosecond)
+					for i := range kept {
+						kept[i] = new([64]byte)
+					}
+				}
+				return n, 0
+			}}
+		}}}
+		o := quick(2)
+		o.BenchTime = time.Millisecond
+		res, err := Measure(Subject{Groups: []Group{{Rows: []Row{row}}}}, o)
+		require.NoError(t, err)
+		assert.NotNil(t, kept)
+		c := res.Groups[0].Rows[0].Cases[0]
+		assert.Equal(t, []float64{25, 25}, c.Nanos)
+		assert.Equal(t, []float64{0.75, 0.75}, c.Allocs, "what an operation allocates does not vanish among its parts")
+		assert.Equal(t, []float64{48, 48}, c.Bytes)
+	})
+}
+
+// Operations that are timed one by one: pauses do not count.
+func TestLaps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		laps := 0
+		run := Run{Each: 2, Laps: func(took []time.Duration) (int, int) {
+			for i := range took {
+				time.Sleep(time.Millisecond)
+				took[i] = time.Duration(2 * (i%101 + 1))
+			}
+			laps += len(took)
+			return len(took), 0
+		}}
+		checked := 0
+		run.Check = func(n int) error { checked += n; return nil }
+		row := Row{Ours: Case{New: func() Run { return run }}}
+		o := quick(2)
+		o.BenchTime = 101 * time.Millisecond
+		res, err := Measure(Subject{Groups: []Group{{Rows: []Row{row}}}}, o)
+		require.NoError(t, err)
+		c := res.Groups[0].Rows[0].Cases[0]
+		assert.Equal(t, Samples{
+			P50: []float64{51, 51}, Nanos: []float64{91, 91}, P99: []float64{100, 100},
+			Allocs: []float64{0, 0}, Bytes: []float64{0, 0},
+		}, c)
+		assert.Equal(t, laps, checked)
+
+		require.NoError(t, Try(row.Ours, 3, 4))
+		run.Laps = func(took []time.Duration) (int, int) { return len(took) - 1, 1 }
+		require.ErrorContains(t, Try(row.Ours, 3), "1 failed")
+	})
+}
+
 func TestMemoryCountsWhatIsKept(t *testing.T) {
 	m := Memory{N: 1000, Ours: MemoryCase{Prepare: func(n int) func() any {
 		kept := make([]*[1024]byte, n) // not counted

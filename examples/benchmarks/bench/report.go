@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -125,9 +126,13 @@ func (rr RowResult) write(p *page) {
 	p.line("")
 	p.title(rr.Row.Name, rr.Row.Note)
 	p.line("")
-	p.line("%s", row("", "ns/op", "ours is", "bar", "B/op", "allocs/op"))
-	p.line("|---|--:|--:|--:|--:|--:|")
-	for i := range rr.Cases {
+	times := []string{"ns/op"}
+	if rr.Cases[0].P50 != nil {
+		times = []string{"p50 ns", "p90 ns", "p99 ns"}
+	}
+	p.line("%s", row(slices.Concat([]string{""}, times, []string{"ours is", "bar", "B/op", "allocs/op"})...))
+	p.line("|---%s|--:|--:|--:|--:|", strings.Repeat("|--:", len(times)))
+	for i, c := range rr.Cases {
 		ratio, bar := "", ""
 		if i > 0 {
 			ratio = rr.ratio(i).String() + " x"
@@ -137,9 +142,18 @@ func (rr RowResult) write(p *page) {
 		} else if rr.Row.Limit > 0 {
 			bar = rr.limit()
 		}
-		p.line("%s", row(rr.Row.at(i).Name, number(rr.nanos(i).Median), ratio, bar,
-			number(SpreadOf(rr.Cases[i].Bytes).Median), number(SpreadOf(rr.Cases[i].Allocs).Median)))
+		space := []string{number(SpreadOf(c.Bytes).Median), number(SpreadOf(c.Allocs).Median)}
+		p.line("%s", row(slices.Concat([]string{rr.Row.at(i).Name}, c.times(), []string{ratio, bar}, space)...))
 	}
+}
+
+// times are the medians of the rounds.
+func (c Samples) times() []string {
+	nanos := number(SpreadOf(c.Nanos).Median)
+	if c.P50 == nil {
+		return []string{nanos}
+	}
+	return []string{number(SpreadOf(c.P50).Median), nanos, number(SpreadOf(c.P99).Median)}
 }
 
 func (m MemoryResult) write(p *page) {

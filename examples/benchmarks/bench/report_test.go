@@ -19,6 +19,13 @@ func flat(nanos, allocs, bytes float64) Samples {
 	}
 }
 
+func laps(p50, p90, p99 float64) Samples {
+	s := flat(p90, 0, 0)
+	s.P50 = flat(p50, 0, 0).Nanos
+	s.P99 = flat(p99, 0, 0).Nanos
+	return s
+}
+
 // madeUp is a result with a bar of every kind, met and missed.
 func madeUp() Report {
 	named := func(name string) Case { return Case{Name: name} }
@@ -49,6 +56,10 @@ func madeUp() Report {
 					}},
 					Cases: []Samples{flat(900, 5, 8), flat(300, 4, 0), flat(600, 4, 0)},
 				},
+				{
+					Row:   Row{Name: "one by one", Ours: named("ours"), Others: []Other{{Case: named("slow"), AtMost: 1}}},
+					Cases: []Samples{laps(10, 20, 30), laps(100, 200, 300)},
+				},
 			}}},
 			Memory: []MemoryResult{{
 				Memory: Memory{
@@ -74,13 +85,14 @@ func TestReport(t *testing.T) {
 		"    go run . -rounds 3\n",
 		"Machine: Some CPU, 4 CPUs, GOMAXPROCS 2, go1.99, plan9/mips.",
 		"A quick look of 3 rounds",
-		"3 met, 4 missed. ",
+		"4 met, 4 missed. ",
 		"| call | rival | <= 0.5 x | 0.100 (0.100 to 0.100) x | met |",
 		"| call | fast | <= 1.5 x | 2 (2 to 2) x | **missed** |",
 		"| read |  | <= 30 ns | 20 ns, 2 x floor | met |",
 		"| read |  | <= 0 allocs | 1 allocs | **missed** |",
 		"| wrapped | base | <= 1000 ns more | 1200 ns more, 3 x base | **missed** |",
 		"| wrapped | base | <= 1 allocs more | 1 allocs more | met |",
+		"| one by one | slow | <= 1 x | 0.100 (0.100 to 0.100) x | met |",
 		"| one of many |  | <= 100 bytes | 120 bytes | **missed** |",
 		"- Against **fast**: call (2 x); wrapped (1.50 x). It does less.\n",
 		"- Against **small**: one of many (2 x). It keeps less.\n",
@@ -89,6 +101,10 @@ func TestReport(t *testing.T) {
 		"| ours | 20 |  |  | 0 | 0 |",
 		"| rival | 200 | 0.100 (0.100 to 0.100) x | <= 0.5 | 64 | 2 |",
 		"| ours | 1800 |  | <= 1000 ns more | 8 | 5 |",
+		"|  | p50 ns | p90 ns | p99 ns | ours is | bar | B/op | allocs/op |\n|---|--:|--:|--:|--:|--:|--:|--:|\n",
+		"| ours | 20 | 40 | 60 |  |  | 0 | 0 |",
+		"| slow | 200 | 400 | 600 | 0.100 (0.100 to 0.100) x | <= 1 | 0 | 0 |",
+		"|  | ns/op | ours is | bar | B/op | allocs/op |\n|---|--:|--:|--:|--:|--:|\n",
 		"| ours | 120 |  | <= 100 |",
 		"| big | 480 | 0.250 x |  |",
 	} {

@@ -13,15 +13,17 @@ type Spread struct{ Low, Median, High float64 }
 // SpreadOf sums up samples. There must be one at least.
 func SpreadOf(samples []float64) Spread {
 	sorted := slices.Sorted(slices.Values(samples))
-	at := func(q float64) float64 {
-		x := q * float64(len(sorted)-1)
-		i := int(x)
-		if i+1 == len(sorted) {
-			return sorted[i]
-		}
-		return sorted[i] + (x-float64(i))*(sorted[i+1]-sorted[i])
+	return Spread{quantile(sorted, 0.25), quantile(sorted, 0.5), quantile(sorted, 0.75)}
+}
+
+// quantile of sorted samples, between two of them if need be.
+func quantile(sorted []float64, q float64) float64 {
+	x := q * float64(len(sorted)-1)
+	i := int(x)
+	if i+1 == len(sorted) {
+		return sorted[i]
 	}
-	return Spread{at(0.25), at(0.5), at(0.75)}
+	return sorted[i] + (x-float64(i))*(sorted[i+1]-sorted[i])
 }
 
 // ratios divides the rounds of a by those of b.
