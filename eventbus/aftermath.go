@@ -1,0 +1,58 @@
+package eventbus
+
+import "context"
+
+// A host is where a subscription is registered.
+type host interface {
+	// remove has the subscription get no more events; forget drops it once it
+	// is done. Both are called without locks, and more than once.
+	remove(s *Subscription)
+	forget(s *Subscription)
+}
+
+// An aftermath is what is left to do without locks when a subscription lost
+// events, failed at one or ended while a lock was held. The zero aftermath is
+// nothing.
+type aftermath struct {
+	sub               *Subscription
+	info              *topicInfo
+	lagged, discarded uint64
+	failure           *Failure
+	host              host    // to remove it from
+	lines             []*line // that need not wait for it any more
+	finish            bool    // nothing of it runs
+}
+
+// due reports whether there is anything to do.
+func (a *aftermath) due() bool {
+	return a.sub != nil && (a.failure != nil || a.host != nil || len(a.lines) > 0 || a.finish ||
+		a.sub.bus.hooks.Dropped != nil)
+}
+
+func (a *aftermath) run(ctx context.Context) {
+	if a.sub == nil {
+		return
+	}
+	retry(a.lines)
+	if a.host != nil {
+		a.host.remove(a.sub)
+	}
+	a.sub.lost(a.lagged, 0, a.info)
+	a.sub.lost(0, a.discarded, a.info)
+	if a.failure != nil {
+		a.sub.failedEarly(ctx, a.info, a.failure)
+	}
+	if a.finish {
+		a.sub.finish()
+	}
+}
+
+// failedEarly deals with an event that failed before it reached the queue.
+func (s *Subscription) failedEarly(ctx context.Context, info *topicInfo, f *Failure) {
+	if hook := s.bus.hooks.Failed; hook != nil {
+		info.contain(func() { hook(ctx, *f) })
+	}
+	if s.dead != nil {
+		bury(ctx, s.dead, *f)
+	}
+}

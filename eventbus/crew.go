@@ -1,0 +1,150 @@
+package eventbus
+
+import "slices"
+
+// An account adds up to what a subscription covers; see SubscriptionStats.
+type account struct {
+	handled, failed, filtered, lagged, discarded uint64
+}
+
+// A crew is the hands of one subscription and what they have done. Everything is
+// guarded by the lock of the queue.
+type crew struct {
+	sub *Subscription
+	account
+	watches
+
+	// unmanned crews have no goroutine: whoever reads the Queue is their hand.
+	unmanned bool
+
+	draining bool // it ends when nothing is left
+	stopped  bool // nothing starts any more
+	gone     bool // the subscription is to be finished, by whoever set this
+	working  int  // hands that may still make calls
+}
+
+// newCrew has the hands that s.hands is set to.
+func newCrew(s *Subscription, unmanned bool) crew {
+	return crew{sub: s, unmanned: unmanned, working: len(s.hands)}
+}
+
+// halt has no hand make another call, and returns how many events they held
+// that were never started.
+func (c *crew) halt(err error) (discarded uint64) {
+	c.stopped = true
+	c.sub.stopped(err)
+	for _, h := range c.sub.hands {
+		h.stop()
+		discarded += uint64(h.n - calls(h.stopAt))
+		if c.unmanned {
+			h.settle(&c.account)
+		}
+	}
+	if c.unmanned {
+		c.gone = true
+		c.watches.release()
+	}
+	return discarded
+}
+
+// leave is the end of a hand, and reports whether it was the last.
+func (c *crew) leave(h *hand) bool {
+	h.settle(&c.account)
+	c.working--
+	if c.working > 0 || c.gone {
+		return false
+	}
+	c.gone = true
+	c.watches.release()
+	return true
+}
+
+// fill completes s by the account and by what the hands are at. Depth is to be
+// added by the queue.
+func (c *crew) fill(s *SubscriptionStats) {
+	s.Handled += c.handled
+	s.Failed += c.failed
+	s.Filtered += c.filtered
+	s.Lagged += c.lagged
+	s.Discarded += c.discarded
+	for _, h := range c.sub.hands {
+		word := h.progress()
+		begun, failed := calls(word), failures(word)
+		if begun > 0 {
+			s.Running++
+			s.Handled += uint64(begun - 1 - failed)
+			s.Failed += uint64(failed)
+		}
+		if h.stopped {
+			s.Discarded += uint64(h.n - begun)
+		} else {
+			s.Depth += h.n - begun
+		}
+	}
+}
+
+// idle reports whether no call is being made.
+func (c *crew) idle() bool {
+	return !slices.ContainsFunc(c.sub.hands, func(h *hand) bool { return calls(h.progress()) > 0 })
+}
+
+// held is how many events the hands have taken and not settled.
+func (c *crew) held() (n int) {
+	for _, h := range c.sub.hands {
+		n += h.n
+	}
+	return n
+}
+
+// watches are those who wait until everything up to some point is settled.
+type watches []watch
+
+type watch struct {
+	upTo int64 // the first index that need not be settled
+	done chan struct{}
+}
+
+func (ws *watches) add(upTo int64) <-chan struct{} {
+	w := watch{upTo, make(chan struct{})}
+	*ws = append(*ws, w)
+	return w.done
+}
+
+// settled tells those who wait for nothing at or after that index.
+func (ws *watches) settled(upTo int64) {
+	*ws = slices.DeleteFunc(*ws, func(w watch) bool {
+		if w.upTo > upTo {
+			return false
+		}
+		close(w.done)
+		return true
+	})
+}
+
+// release tells all.
+func (ws *watches) release() {
+	for _, w := range *ws {
+		close(w.done)
+	}
+	*ws = nil
+}
+
+// cut is how many of n events from index at on may be taken at once, so that a
+// batch does not go beyond what somebody waits for.
+func (ws watches) cut(at, n int64) int64 {
+	for _, w := range ws {
+		if w.upTo > at {
+			n = min(n, w.upTo-at)
+		}
+	}
+	return n
+}
+
+// shift moves what lies after index by n, because events before it came or went.
+func (ws watches) shift(after, n int64) {
+	for i := range ws {
+		if ws[i].upTo > after {
+			ws[i].upTo += n
+		}
+	}
+}

@@ -1,0 +1,68 @@
+package eventbus
+
+import "sync"
+
+// A baton has what is told to a hook delivered in order, never two at a time,
+// outside locks: whoever finds nobody at it delivers all that is queued.
+type baton struct {
+	mu         sync.Mutex
+	queue      []Drop
+	delivering bool
+}
+
+// deliver tells a drop. If somebody is at it already, it is told there.
+//
+// A hook that calls runtime.Goexit ends this goroutine, but not before the
+// deferred call has gone on with what is still owed.
+func (b *baton) deliver(hook func(Drop), info *topicInfo, d Drop) {
+	b.mu.Lock()
+	b.queue = append(b.queue, d)
+	owed := !b.delivering
+	b.delivering = true
+	b.mu.Unlock()
+	if owed {
+		b.run(hook, info)
+	}
+}
+
+func (b *baton) run(hook func(Drop), info *topicInfo) {
+	finished := false
+	defer func() {
+		if !finished {
+			b.run(hook, info)
+		}
+	}()
+	for {
+		d, ok := b.take()
+		if !ok {
+			break
+		}
+		info.contain(func() { hook(d) })
+	}
+	finished = true
+}
+
+// take is the oldest of the queue; without one, the baton is given up.
+func (b *baton) take() (Drop, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.queue) == 0 {
+		b.queue, b.delivering = nil, false
+		return Drop{}, false
+	}
+	d := b.queue[0]
+	b.queue = b.queue[1:]
+	return d, true
+}
+
+// contain runs a hook and counts its panic, or that it ended its goroutine.
+func (i *topicInfo) contain(hook func()) {
+	returned := false
+	defer func() {
+		if recover() != nil || !returned {
+			i.hookPanics.Add(1)
+		}
+	}()
+	hook()
+	returned = true
+}

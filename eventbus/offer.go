@@ -1,0 +1,174 @@
+package eventbus
+
+import "slices"
+
+// offer has the events of p accepted or refused, and reports whether it did:
+// if not, p has to wait. Nothing in between: as long as it holds the locks of the
+// topic and of all its mailboxes, nobody else takes the room that it has seen.
+func (t *Topic[T]) offer(p *pending[T]) bool {
+	switch {
+	case t.state == closed || t.state == closing && !p.dead:
+		return p.refuse(&Error{Topic: t.info.name, Err: ErrClosed})
+	case p.mandatory && t.live.Load() == 0:
+		return p.refuse(&Error{Topic: t.info.name, Err: ErrNoSubscriber})
+	}
+	list := t.sinks.list
+	for _, m := range list {
+		m.lock()
+	}
+	defer t.unlockSinks(list)
+	if full := t.blockers(p); full != nil {
+		return p.refuse(full.fullError())
+	}
+	behind := t.queue.len > 0 && t.queue.front != p
+	if len(t.blocking) == 0 && !behind {
+		t.commit(p)
+		return true
+	}
+	if p.try {
+		if behind {
+			return p.refuse(t.bus.waits.first(&t.line).fullError())
+		}
+		return p.refuse(t.blocking[0].fullError())
+	}
+	if !behind {
+		t.bus.waits.set(&t.line, t.blocking)
+	}
+	for i, m := range list {
+		if !m.room(p.claims(i)) {
+			m.blocks(&t.line)
+		}
+	}
+	return false
+}
+
+func (t *Topic[T]) unlockSinks(list []sink[T]) {
+	for _, m := range list {
+		m.unlock()
+	}
+}
+
+func (p *pending[T]) refuse(err error) bool {
+	p.err, p.over = err, true
+	return true
+}
+
+// blockers collects in t.blocking the subscriptions that p has to wait for, and
+// returns one for which it need not wait, because it fails.
+func (t *Topic[T]) blockers(p *pending[T]) (full *Subscription) {
+	clear(t.blocking)
+	t.blocking = t.blocking[:0]
+	n := len(p.data)
+	judge := func(s *Subscription) {
+		switch {
+		case s.policy == Block:
+			t.blocking = append(t.blocking, s)
+		case s.policy == Fail && full == nil:
+			full = s
+		}
+	}
+	if t.sync == nil && !t.ring.fits(n) {
+		for _, c := range t.ring.cursors {
+			if c.bound() < t.ring.next+int64(n) {
+				judge(c.owner.subscription())
+			}
+		}
+	}
+	for i, m := range t.sinks.list {
+		if !m.room(p.claims(i)) {
+			judge(m.subscription())
+		}
+	}
+	return full
+}
+
+// commit gives the events of p to everybody.
+func (t *Topic[T]) commit(p *pending[T]) {
+	b := t.bus
+	for i, v := range p.data {
+		o := p.origin(i)
+		var seq int64
+		if t.sync != nil {
+			p.call.list, seq = t.sync.next()
+			p.call.seq = seq
+		} else {
+			t.disconnect(p)
+			seq = t.ring.next
+			t.ring.put(o, v)
+		}
+		if len(t.sinks.list) == 0 && t.live.Load() > 0 {
+			continue
+		}
+		e := Event[T]{Data: v, Seq: seq, envelope: envelope{o, t.info}}
+		if t.live.Load() == 0 && t.cfg.History == 0 {
+			t.unrouted++
+			if b.hooks.Dropped != nil || t.cfg.DeadLetter != nil {
+				p.unrouted = append(p.unrouted, e)
+			}
+		}
+		for s, m := range t.sinks.list {
+			if after := m.put(e, p.verdict(s, i)); after.due() {
+				p.after = append(p.after, after)
+			}
+		}
+	}
+	p.over = true
+	if t.parked {
+		t.parked = false
+		t.cond.Broadcast()
+	}
+	if t.cfg.History > 0 && !t.pinned {
+		t.pin()
+	}
+	t.refresh()
+}
+
+// disconnect ends the subscriptions whose policy that is and who have no room
+// for the next event.
+func (t *Topic[T]) disconnect(p *pending[T]) {
+	if t.ring.fits(1) {
+		return
+	}
+	t.offering = true
+	for _, c := range slices.Clone(t.ring.cursors) {
+		if c.policy == Disconnect && c.bound() <= t.ring.next {
+			s := c.owner.subscription()
+			p.after = append(p.after, c.owner.stopLocked(s.disconnected(t.ring.next)))
+		}
+	}
+	t.offering = false
+}
+
+// finish returns the outcome of p, for whose caller nothing is left to wait for.
+// The lock is held, and is not when it returns.
+func (t *Topic[T]) finish(p *pending[T]) error {
+	org, err, after, unrouted := p.org, p.err, p.after, p.unrouted
+	call, data := p.call, p.data[0]
+	p.after, p.unrouted = nil, nil
+	t.recycle(p)
+	t.mu.Unlock()
+	ctx := org.ctx
+	for i := range after {
+		after[i].run(ctx)
+	}
+	for i := range unrouted {
+		t.unroute(&unrouted[i])
+	}
+	if call.list != nil {
+		return t.sync.run(call.list, Event[T]{Data: data, Seq: call.seq, envelope: envelope{org, t.info}})
+	}
+	return err
+}
+
+// unroute deals with an event that nobody subscribed to.
+func (t *Topic[T]) unroute(e *Event[T]) {
+	if hook := t.bus.hooks.Dropped; hook != nil {
+		t.info.drops.deliver(hook, t.info, Drop{Topic: t.info.name, Unrouted: 1})
+	}
+	if dead := t.cfg.DeadLetter; dead != nil {
+		bury(e.ctx, dead, Failure{
+			Event: e.erased(), Final: true,
+			Err: &Error{Topic: t.info.name, Seq: e.Seq, Err: ErrNoSubscriber},
+		})
+	}
+}

@@ -1,0 +1,235 @@
+package eventbus
+
+import (
+	"context"
+	"iter"
+	"sync"
+)
+
+// A Queue is a subscription without a handler: its owner takes the events. It is
+// safe for concurrent use; each event goes to one reader. An event counts as
+// handled when a reader comes back for the next one.
+//
+// A Queue keeps its events until they are read: one with policy Block that
+// nobody reads holds up the publishers of its topic.
+type Queue[T any] struct {
+	*Subscription
+
+	// mu guards batch. While it is being refilled mu is free and others wait
+	// for refilled.
+	mu        sync.Mutex
+	refilled  sync.Cond
+	refilling bool
+	batch     batch[T]
+
+	once sync.Once // of ch
+	ch   chan Event[T]
+}
+
+func newQueue[T any](s *Subscription) *Queue[T] {
+	q := &Queue[T]{Subscription: s}
+	q.refilled.L = &q.mu
+	return q
+}
+
+// usable reports misuse of the handle.
+func (q *Queue[T]) usable() error {
+	if q == nil || q.Subscription == nil {
+		return errZeroQueue
+	}
+	return nil
+}
+
+// Next waits for an event. If ctx ends first the error is its cause. At the end
+// of the subscription it is ErrClosed, or what [Subscription.Err] says.
+func (q *Queue[T]) Next(ctx context.Context) (Event[T], error) {
+	if err := q.usable(); err != nil {
+		return Event[T]{}, err
+	}
+	if ctx == nil {
+		return Event[T]{}, errNilContext
+	}
+	if ctx.Err() != nil {
+		return Event[T]{}, context.Cause(ctx)
+	}
+	if e, ok := q.take(); ok {
+		return e, nil
+	}
+	if ctx.Done() != nil {
+		defer context.AfterFunc(ctx, q.nudge)()
+	}
+	return q.wait(ctx)
+}
+
+// take is the next event of those at hand.
+func (q *Queue[T]) take() (e Event[T], ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	b := &q.batch
+	if q.refilling || b.i >= len(b.events) || !b.hand.begin() {
+		return e, false
+	}
+	e = b.events[b.i]
+	b.events[b.i] = Event[T]{}
+	b.i++
+	return e, true
+}
+
+// wait is Next when none is at hand. The end of ctx has to nudge it.
+func (q *Queue[T]) wait(ctx context.Context) (Event[T], error) {
+	for {
+		if ctx.Err() != nil {
+			return Event[T]{}, context.Cause(ctx)
+		}
+		select {
+		case <-q.stopping:
+			return Event[T]{}, q.reason()
+		case <-q.done:
+			return Event[T]{}, q.reason()
+		default:
+		}
+		if !q.refill(ctx) && ctx.Err() == nil {
+			q.batch.src.leave(&q.batch)
+			return Event[T]{}, q.reason()
+		}
+		if e, ok := q.take(); ok {
+			return e, nil
+		}
+	}
+}
+
+// nudge has those who wait for events look at their contexts.
+func (q *Queue[T]) nudge() {
+	q.batch.src.nudge()
+	q.mu.Lock()
+	q.refilled.Broadcast()
+	q.mu.Unlock()
+}
+
+// refill has events at hand, or reports false: the subscription is over, or ctx.
+// One reader does it for all.
+func (q *Queue[T]) refill(ctx context.Context) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for q.refilling {
+		if ctx.Err() != nil {
+			return false
+		}
+		q.refilled.Wait()
+	}
+	b := &q.batch
+	if b.i < len(b.events) && !b.hand.halted() {
+		return true
+	}
+	q.refilling = true
+	q.mu.Unlock()
+	ok := b.src.take(b, ctx)
+	q.mu.Lock()
+	if !ok {
+		b.events, b.i = b.events[:0], 0
+	}
+	q.refilling = false
+	q.refilled.Broadcast()
+	return ok
+}
+
+// back tells that a reader goes away: what it was given has been handled.
+func (q *Queue[T]) back() {
+	q.mu.Lock()
+	if q.refilling {
+		q.mu.Unlock()
+		return // by another reader, which settles it
+	}
+	q.refilling = true
+	q.mu.Unlock()
+	q.batch.src.back(&q.batch)
+	q.mu.Lock()
+	q.refilling = false
+	q.refilled.Broadcast()
+	q.mu.Unlock()
+}
+
+// Events are the events as they come, until ctx or the subscription ends. An
+// error is always the last pair; there is none if the subscription ends in an
+// orderly way. Leaving the loop keeps the queue, which can be read on.
+func (q *Queue[T]) Events(ctx context.Context) iter.Seq2[Event[T], error] {
+	return func(yield func(Event[T], error) bool) {
+		if err := q.usable(); err != nil {
+			yield(Event[T]{}, err)
+			return
+		}
+		if ctx == nil {
+			yield(Event[T]{}, errNilContext)
+			return
+		}
+		if ctx.Done() != nil {
+			defer context.AfterFunc(ctx, q.nudge)()
+		}
+		defer q.back()
+		for {
+			var e Event[T]
+			var err error
+			ok := false
+			if ctx.Err() == nil {
+				e, ok = q.take()
+			}
+			if !ok {
+				e, err = q.wait(ctx)
+			}
+			if err == ErrClosed { //nolint:errorlint // that very value: the orderly end
+				return
+			}
+			if !yield(e, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// Events are the events from now on, for as long as the loop lasts: leaving it,
+// or the end of ctx, ends the subscription. An error is always the last pair.
+func (t *Topic[T]) Events(ctx context.Context) iter.Seq2[Event[T], error] {
+	return func(yield func(Event[T], error) bool) {
+		q, err := t.Queue(ctx, SubscribeConfig[T]{})
+		if err != nil {
+			yield(Event[T]{}, err)
+			return
+		}
+		defer q.Cancel()
+		for e, err := range q.Events(ctx) {
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+// Chan returns the events on a channel without a buffer, always the same one,
+// which is closed once the subscription has ended. An event is handled when it
+// has been received. The goroutine that this takes ends with the subscription.
+func (q *Queue[T]) Chan() <-chan Event[T] {
+	if q.usable() != nil {
+		c := make(chan Event[T])
+		close(c)
+		return c
+	}
+	q.once.Do(func() {
+		q.ch = make(chan Event[T])
+		go q.feed()
+	})
+	return q.ch
+}
+
+func (q *Queue[T]) feed() {
+	defer close(q.ch)
+	for e, err := range q.Events(context.Background()) {
+		if err != nil {
+			return
+		}
+		select {
+		case q.ch <- e:
+		case <-q.stopping:
+			return
+		}
+	}
+}

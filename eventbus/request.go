@@ -1,0 +1,225 @@
+package eventbus
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"strconv"
+	"sync"
+	"sync/atomic"
+)
+
+// A responder answers the requests of one type.
+type responder struct {
+	sub    *Subscription
+	bus    *Bus
+	query  reflect.Type
+	answer reflect.Type
+	call   func(context.Context, any) (any, error) // nil unless there are interceptors
+	direct any                                     // func(context.Context, Q) (R, error)
+
+	running, handled, failed atomic.Int64
+
+	mu      sync.Mutex
+	stopped bool
+	gone    bool
+}
+
+// Respond has fn answer the requests of type Q. There is at most one responder
+// for a type: another is an error. It ends with ctx, by [Subscription.Cancel], or
+// with the bus. fn runs on the goroutines of those who ask, so it must be safe
+// for concurrent use.
+func Respond[Q, R any](ctx context.Context, b *Bus, fn func(context.Context, Q) (R, error)) (*Subscription, error) {
+	if err := b.usable(); err != nil {
+		return nil, err
+	}
+	query := reflect.TypeFor[Q]()
+	var p problems
+	if ctx == nil {
+		p = append(p, errNilContext)
+	}
+	if fn == nil {
+		p = append(p, errNilFunc)
+	}
+	if err := invalid("respond to "+query.String(), p); err != nil {
+		return nil, err
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	name := typeName(query)
+	s := newSubscription(ctx, b, "", name, Block, 0)
+	s.name, s.sync = name+"/"+strconv.FormatInt(s.number, 10), true
+	r := &responder{sub: s, bus: b, query: query, answer: reflect.TypeFor[R](), direct: fn}
+	s.impl = r
+	if len(b.aroundHandle) > 0 {
+		call, err := r.intercept(func(ctx context.Context, q any) (any, error) { return fn(ctx, q.(Q)) })
+		if err != nil {
+			return nil, err
+		}
+		r.call = call
+	}
+	b.mu.Lock()
+	closed := b.shut != nil
+	var taken bool
+	if !closed {
+		_, taken = b.responders.LoadOrStore(query, r)
+	}
+	if !closed && !taken {
+		b.members.add(s)
+	}
+	b.mu.Unlock()
+	switch {
+	case closed:
+		return nil, &Error{Topic: name, Err: ErrClosed}
+	case taken:
+		return nil, fmt.Errorf("eventbus: respond to %v: there is a responder already", query)
+	}
+	s.start()
+	return s, nil
+}
+
+// intercept puts the interceptors around calls. The answer passes them by: they
+// see the request as the data of an event without Seq.
+func (r *responder) intercept(fn func(context.Context, any) (any, error)) (func(context.Context, any) (any, error), error) {
+	type answerKey struct{}
+	h, err := chain("AroundHandle", r.bus.aroundHandle, func(ctx context.Context, e Event[any]) error {
+		if ctx == nil {
+			return errNilContext
+		}
+		if reflect.TypeOf(e.Data) != r.query && r.query.Kind() != reflect.Interface {
+			return &Error{Topic: r.sub.where, Err: fmt.Errorf("%w: an interceptor passed %T instead of %v", ErrTopicType, e.Data, r.query)}
+		}
+		answer, err := fn(ctx, e.Data)
+		if to, ok := ctx.Value(answerKey{}).(*any); ok {
+			*to = answer
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	info := &topicInfo{name: r.sub.where, typ: r.sub.where, bus: r.bus}
+	return func(ctx context.Context, q any) (answer any, err error) {
+		ctx = context.WithValue(ctx, answerKey{}, &answer)
+		err = h(ctx, Event[any]{Data: q, envelope: envelope{origin{ctx: ctx}, info}})
+		return answer, err
+	}, nil
+}
+
+// Request asks the responder for type Q, on the goroutine of the caller and with
+// its context, and returns what it answers. Without a responder the error
+// matches ErrNoSubscriber; if it answers with another type, ErrTopicType. A
+// panic of the responder is a [*PanicError].
+func Request[R, Q any](ctx context.Context, b *Bus, q Q) (answer R, err error) {
+	if err := b.usable(); err != nil {
+		return answer, err
+	}
+	if ctx == nil {
+		return answer, errNilContext
+	}
+	query := reflect.TypeFor[Q]()
+	found, ok := b.responders.Load(query)
+	if !ok {
+		return answer, b.noResponder(query)
+	}
+	r := found.(*responder)
+	fn, ok := r.direct.(func(context.Context, Q) (R, error))
+	if !ok {
+		return answer, &Error{Topic: r.sub.where, Subscription: r.sub.name, Err: typeClash(r.answer, reflect.TypeFor[R]())}
+	}
+	if !r.enter() {
+		return answer, b.noResponder(query)
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			err = newPanic(v)
+		}
+		r.exit(err)
+	}()
+	if r.call != nil {
+		got, err := r.call(ctx, q)
+		answer, _ = got.(R)
+		return answer, err
+	}
+	return fn(ctx, q)
+}
+
+func (b *Bus) noResponder(query reflect.Type) error {
+	b.mu.Lock()
+	shut := b.shut != nil
+	b.mu.Unlock()
+	e := &Error{Topic: typeName(query), Err: ErrNoSubscriber}
+	if shut {
+		e.Err = ErrClosed
+	}
+	return e
+}
+
+// enter begins a call, unless the responder has ended. Counting first and
+// looking then, against setting first and counting then in stop, leaves no call
+// that neither sees.
+func (r *responder) enter() bool {
+	r.running.Add(1)
+	select {
+	case <-r.sub.stopping:
+		r.leave()
+		return false
+	default:
+		return true
+	}
+}
+
+func (r *responder) exit(err error) {
+	if err != nil {
+		r.failed.Add(1)
+	} else {
+		r.handled.Add(1)
+	}
+	r.leave()
+}
+
+func (r *responder) leave() {
+	if r.running.Add(-1) > 0 {
+		return
+	}
+	select {
+	case <-r.sub.stopping:
+		r.finish()
+	default:
+	}
+}
+
+func (r *responder) finish() {
+	r.mu.Lock()
+	over := r.stopped && !r.gone && r.running.Load() == 0
+	r.gone = r.gone || over
+	r.mu.Unlock()
+	if over {
+		r.sub.finish()
+	}
+}
+
+func (r *responder) stop(err error) {
+	r.mu.Lock()
+	if r.stopped {
+		r.mu.Unlock()
+		return
+	}
+	r.stopped = true
+	r.mu.Unlock()
+	r.bus.responders.CompareAndDelete(r.query, r)
+	r.sub.stopped(err)
+	r.finish()
+}
+
+func (r *responder) drain() { r.stop(nil) }
+
+func (r *responder) stats() SubscriptionStats {
+	return SubscriptionStats{
+		Running: int(r.running.Load()), Handled: uint64(r.handled.Load()), Failed: uint64(r.failed.Load()),
+	}
+}
+
+func (r *responder) watch() <-chan struct{} { return nil }
+func (r *responder) forget()                {}

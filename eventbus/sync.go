@@ -1,0 +1,215 @@
+package eventbus
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync/atomic"
+)
+
+// A syncTopic runs handlers on the goroutines of publishers, without a lock: a
+// publish takes the list of handlers that is in force, and a change makes a new
+// list. Each list counts the publishes that began and ended with it, so that it
+// is known when none is left in one that was retired.
+type syncTopic[T any] struct {
+	topic  *Topic[T]
+	list   atomic.Pointer[syncList[T]]
+	queued atomic.Bool // there are mailboxes too, so a publish takes the lock
+
+	// Guarded by the lock of the topic.
+	retired []*syncList[T] // with publishes still in them
+}
+
+// A syncList is the handlers of a Sync topic for a while.
+type syncList[T any] struct {
+	calls  []func(context.Context, T) error // nil for those that are more than a call
+	subs   []*syncSub[T]
+	timed  bool
+	closed bool
+	base   int64 // Seq of the last event before the list
+
+	started  atomic.Uint64 // publishes that began; with retiredBit they come too late
+	finished atomic.Uint64
+	final    uint64 // what started was when the list was retired; guarded by the topic's lock
+}
+
+const retiredBit uint64 = 1 << 63
+
+func newSyncTopic[T any](t *Topic[T]) *syncTopic[T] {
+	st := &syncTopic[T]{topic: t}
+	st.list.Store(&syncList[T]{timed: t.bus.watched && !t.cfg.Untimed})
+	return st
+}
+
+// lastSeq is that of the last event that has begun.
+func (st *syncTopic[T]) lastSeq() int64 {
+	l := st.list.Load()
+	return l.base + int64(l.started.Load()&^retiredBit)
+}
+
+// enter begins a publish: the list that is in force, and the Seq. A list may be
+// retired between finding it and entering it; its successor is there soon, as
+// soon as the topic's lock is released.
+func (st *syncTopic[T]) enter() (*syncList[T], int64) {
+	for {
+		l := st.list.Load()
+		if n := l.started.Add(1); n&retiredBit == 0 {
+			return l, l.base + int64(n)
+		}
+		st.topic.mu.Lock()
+		st.topic.mu.Unlock() //nolint:staticcheck // whoever retired the list holds it until there is another
+	}
+}
+
+// next is enter for those who hold the topic's lock, so that nobody retires.
+func (st *syncTopic[T]) next() (*syncList[T], int64) { return st.enter() }
+
+// exit ends a publish.
+func (st *syncTopic[T]) exit(l *syncList[T]) {
+	// Either this sees that the list was retired, or whoever retires it sees
+	// this publish finished.
+	l.finished.Add(1)
+	if l.started.Load()&retiredBit != 0 {
+		st.settle(l)
+	}
+}
+
+// publish publishes without a lock if it can, and reports whether it did.
+func (st *syncTopic[T]) publish(ctx context.Context, data T) (bool, error) {
+	l := st.list.Load()
+	if l.closed || len(l.calls) == 0 || st.queued.Load() {
+		return false, nil
+	}
+	e := Event[T]{Data: data, envelope: envelope{origin{ctx: ctx}, st.topic.info}}
+	if l.timed {
+		e.at = st.topic.bus.time.stamp()
+	}
+	l, e.Seq = st.enter()
+	if l.closed {
+		st.exit(l)
+		return true, &Error{Topic: st.topic.info.name, Err: ErrClosed}
+	}
+	return true, st.run(l, e)
+}
+
+// run calls the handlers of a list that was entered, and leaves it.
+func (st *syncTopic[T]) run(l *syncList[T], e Event[T]) error {
+	r := round[T]{topic: st, list: l, event: e}
+	r.run()
+	return errors.Join(r.errs...)
+}
+
+// A round is one event's way through the handlers.
+type round[T any] struct {
+	topic *syncTopic[T]
+	list  *syncList[T]
+	event Event[T]
+	i     int // the handler being called
+	errs  []error
+}
+
+func (r *round[T]) run() {
+	for r.i < len(r.list.calls) {
+		r.calls()
+	}
+	r.topic.exit(r.list)
+}
+
+// calls goes on with the handlers until one panics, under one recover for all.
+func (r *round[T]) calls() {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		sub := r.list.subs[r.i]
+		r.i++
+		if v := recover(); v != nil {
+			r.failed(sub, newPanic(v))
+			return
+		}
+		// runtime.Goexit: the others are called before the goroutine ends.
+		r.failed(sub, &PanicError{Goexit: true})
+		r.run()
+	}()
+	l := r.list
+	for r.i < len(l.calls) {
+		if r.topic.list.Load() != l && l.subs[r.i].stopped.Load() {
+			if s := l.subs[r.i]; !s.once {
+				s.discarded.Add(1)
+			}
+			r.i++
+			continue
+		}
+		var err error
+		if call := l.calls[r.i]; call != nil {
+			err = call(r.event.ctx, r.event.Data)
+		} else {
+			err = l.subs[r.i].handle(&r.event)
+		}
+		if err != nil {
+			r.failed(l.subs[r.i], err)
+		}
+		r.i++
+	}
+	returned = true
+}
+
+// failed notes the error of a handler.
+func (r *round[T]) failed(s *syncSub[T], err error) {
+	var told *Error
+	if !errors.As(err, &told) || told.Subscription != s.sub.name || told.Topic != r.event.topic.name {
+		told = &Error{Topic: r.event.topic.name, Subscription: s.sub.name, Seq: r.event.Seq, Attempts: 1, Err: err}
+	}
+	s.failed.Add(1)
+	r.errs = append(r.errs, told)
+}
+
+// change puts another list in force, with or without sub. The topic's lock is
+// held.
+func (st *syncTopic[T]) change(edit func([]*syncSub[T]) []*syncSub[T], end bool) *syncList[T] {
+	old := st.list.Load()
+	l := &syncList[T]{subs: edit(slices.Clone(old.subs)), closed: old.closed || end}
+	l.timed = !st.topic.cfg.Untimed && (st.topic.bus.watched ||
+		slices.ContainsFunc(l.subs, func(s *syncSub[T]) bool { return s.sub.wantsTime }))
+	for _, s := range l.subs {
+		l.calls = append(l.calls, s.plain)
+	}
+	old.final = old.started.Or(retiredBit)
+	l.base = old.base + int64(old.final)
+	st.list.Store(l)
+	if old.finished.Load() != old.final {
+		st.retired = append(st.retired, old)
+	}
+	return l
+}
+
+// settle has the subscriptions finish that were waiting for the last publish of
+// a retired list.
+func (st *syncTopic[T]) settle(l *syncList[T]) {
+	t := st.topic
+	t.mu.Lock()
+	var over []*Subscription
+	if i := slices.Index(st.retired, l); i >= 0 && l.finished.Load() == l.final {
+		st.retired = slices.Delete(st.retired, i, i+1)
+		for _, s := range l.subs {
+			if st.overLocked(s) {
+				over = append(over, s.sub)
+			}
+		}
+	}
+	t.mu.Unlock()
+	for _, s := range over {
+		s.finish()
+	}
+}
+
+// overLocked reports, once, whether a subscription that was ended is in no
+// publish any more.
+func (st *syncTopic[T]) overLocked(s *syncSub[T]) bool {
+	if !s.stopped.Load() || s.gone {
+		return false
+	}
+	s.gone = !slices.ContainsFunc(st.retired, func(l *syncList[T]) bool { return slices.Contains(l.subs, s) })
+	return s.gone
+}

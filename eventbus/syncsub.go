@@ -1,0 +1,194 @@
+package eventbus
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// A syncSub is a handler of a Sync topic.
+type syncSub[T any] struct {
+	sub   *Subscription
+	topic *Topic[T]
+	order int
+	plain func(context.Context, T) error // nil if handle has more to do
+
+	call   *caller[T]
+	filter func(T) bool
+	once   bool
+	used   atomic.Bool // with once
+
+	stopped                     atomic.Bool
+	failed, filtered, discarded atomic.Uint64
+
+	// Guarded by the lock of the topic.
+	gone   bool
+	joined int64 // Seq of the last event before it
+	left   int64 // Seq of the last event it covers; 0 while it is subscribed
+}
+
+// handle deals with one event where more than a call is needed.
+func (s *syncSub[T]) handle(e *Event[T]) error {
+	if s.filter != nil {
+		pass := false
+		if err := safely(func() { pass = s.filter(e.Data) }); err != nil {
+			s.sub.failedEarly(e.ctx, e.topic, &Failure{Event: e.erased(), Subscription: s.sub.name, Final: true, Err: err})
+			return err
+		}
+		if !pass {
+			s.filtered.Add(1)
+			return nil
+		}
+	}
+	if s.once {
+		if !s.used.CompareAndSwap(false, true) {
+			return nil // not covered: another publish came first
+		}
+		s.end(nil)
+	}
+	return s.attempts(e)
+}
+
+// attempts calls the handler until it succeeds or is given up. A call of
+// runtime.Goexit ends it, as the last failure.
+func (s *syncSub[T]) attempts(e *Event[T]) (err error) {
+	bus := s.sub.bus
+	attempt := 1
+	returned := false
+	defer func() {
+		if !returned {
+			s.tell(e, attempt, 0, 0, -1, &PanicError{Goexit: true})
+		}
+	}()
+	for ; ; attempt++ {
+		var began int64
+		var took time.Duration
+		if s.call.clocked {
+			began = bus.time.now()
+		}
+		err = s.call.attempt(e.ctx, e)
+		if s.call.clocked {
+			took = time.Duration(bus.time.now() - began)
+		}
+		wait := time.Duration(-1)
+		if err != nil {
+			if perr := safely(func() { wait = s.call.retry.wait(attempt, err) }); perr != nil {
+				err = perr
+			}
+		}
+		s.tell(e, attempt, began, took, wait, err)
+		if wait < 0 {
+			break
+		}
+		if !bus.time.sleep(wait, s.sub.stopping, e.ctx.Done()) {
+			s.tell(e, attempt, began, took, -1, err)
+			break
+		}
+		s.sub.retried.Add(1)
+	}
+	returned = true
+	if err == nil {
+		return nil
+	}
+	return &Error{Topic: e.topic.name, Subscription: s.sub.name, Seq: e.Seq, Attempts: attempt, Err: err}
+}
+
+// tell calls the hooks, and makes a dead letter of an event that is given up.
+func (s *syncSub[T]) tell(e *Event[T], attempt int, began int64, took, wait time.Duration, err error) {
+	hooks := &s.sub.bus.hooks
+	if hooks.Handled != nil {
+		e.topic.contain(func() {
+			hooks.Handled(e.ctx, Handling{
+				Topic: e.topic.name, Subscription: s.sub.name, Seq: e.Seq, Attempt: attempt,
+				Age: s.sub.bus.time.age(e.at, began), Took: took, Err: err,
+			})
+		})
+	}
+	if err == nil || hooks.Failed == nil && s.call.dead == nil {
+		return
+	}
+	f := Failure{Event: e.erased(), Subscription: s.sub.name, Attempts: attempt, Final: wait < 0, Err: err}
+	if hooks.Failed != nil {
+		e.topic.contain(func() { hooks.Failed(e.ctx, f) })
+	}
+	if f.Final && s.call.dead != nil {
+		bury(e.ctx, s.call.dead, f)
+	}
+}
+
+// join puts it in force. The topic's lock is held.
+func (s *syncSub[T]) join() {
+	l := s.topic.sync.change(func(subs []*syncSub[T]) []*syncSub[T] {
+		subs = append(subs, s)
+		slices.SortFunc(subs, func(a, b *syncSub[T]) int {
+			return cmp.Or(cmp.Compare(a.order, b.order), cmp.Compare(a.sub.number, b.sub.number))
+		})
+		return subs
+	}, false)
+	s.joined = l.base
+	s.topic.attach(s.sub)
+}
+
+func (s *syncSub[T]) stop(err error) { s.end(err) }
+func (s *syncSub[T]) drain()         { s.end(nil) }
+
+// end takes it out of force.
+func (s *syncSub[T]) end(err error) {
+	t := s.topic
+	t.mu.Lock()
+	if s.stopped.Load() {
+		t.mu.Unlock()
+		return
+	}
+	s.stopped.Store(true)
+	s.sub.stopped(err)
+	l := t.sync.change(func(subs []*syncSub[T]) []*syncSub[T] {
+		return slices.DeleteFunc(subs, func(o *syncSub[T]) bool { return o == s })
+	}, false)
+	s.left = l.base
+	t.detached(s.sub)
+	over := t.sync.overLocked(s)
+	t.mu.Unlock()
+	if over {
+		s.sub.finish()
+	}
+}
+
+func (s *syncSub[T]) stats() (st SubscriptionStats) {
+	t := s.topic
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	last := s.left
+	if !s.stopped.Load() {
+		last = t.sync.lastSeq()
+	}
+	st.Failed, st.Filtered, st.Discarded = s.failed.Load(), s.filtered.Load(), s.discarded.Load()
+	if s.once {
+		// Publishes that race for the one event are not covered, so what is
+		// covered does not follow from Seq.
+		if s.used.Load() && st.Failed == 0 {
+			st.Handled = 1
+		}
+		return st
+	}
+	rest := max(last-s.joined-int64(st.Failed+st.Filtered+st.Discarded), 0)
+	running := int64(0)
+	for _, l := range append(slices.Clone(t.sync.retired), t.sync.list.Load()) {
+		if slices.Contains(l.subs, s) {
+			n := l.final
+			if l == t.sync.list.Load() {
+				n = l.started.Load()
+			}
+			running += int64(n - l.finished.Load())
+		}
+	}
+	running = min(running, rest)
+	st.Running, st.Handled = int(running), uint64(rest-running)
+	return st
+}
+
+func (s *syncSub[T]) watch() <-chan struct{} { return nil } // there is no queue
+
+func (s *syncSub[T]) forget() { s.topic.forget(s.sub) }

@@ -1,0 +1,272 @@
+package eventbus
+
+import (
+	"math"
+	"reflect"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// A Topic is a name and a Go type. It is safe for concurrent use, and made only
+// by [NewTopic], which returns the same one for the same name and type for as
+// long as somebody refers to it: a holder of this pointer, a subscription, or an
+// event that is retained as history.
+type Topic[T any] struct {
+	bus  *Bus
+	info *topicInfo
+	cfg  TopicConfig // with defaults
+	sync *syncTopic[T]
+	live atomic.Int32 // subscriptions that take new events
+
+	mu     sync.Mutex // after Bus.mu; guards what follows
+	cond   sync.Cond  // of the readers of the ring
+	parked bool       // somebody waits there
+	ring   ring[T]
+	until  int64 // Publish may write up to this Seq without looking at anything else
+	sinks  *sinks[T]
+	subs   []*Subscription // that are not done, by age
+	state  topicState
+	pinned bool
+	timed  bool // somebody can see the time of events
+
+	queue    waitQueue[T]
+	line     line            // the queue as others have to know it
+	offering bool            // subscriptions are being ended in the middle of a publish
+	blocking []*Subscription // for offer
+	piece    int             // longest batch that is accepted as a whole
+	spare    *pending[T]     // free list
+	unrouted uint64
+}
+
+type topicState uint8
+
+const (
+	open    topicState = iota
+	closing            // takes nothing but dead letters
+	closed
+)
+
+// A sink is a mailbox as a topic of T sees it.
+type sink[T any] interface {
+	subscription() *Subscription
+	judges() bool
+	judge(v *verdict, data T, key string)
+
+	lock() // the other methods need it
+	unlock()
+	room(n int) bool
+	blocks(l *line)
+	put(e Event[T], v *verdict) aftermath
+}
+
+// sinks are the mailboxes of a topic in the order of their locks. Immutable.
+type sinks[T any] struct {
+	list   []sink[T]
+	judged bool // some have functions to be asked
+}
+
+// NewTopic returns the topic of that name and type, made if need be. An empty
+// name is the name of type T: import path, dot, type name. A topic that exists
+// is taken as it is if cfg is the zero TopicConfig; else cfg must agree with its
+// own. A name with another type is an error that matches ErrTopicType, and that
+// of a closed bus is ErrClosed.
+func NewTopic[T any](b *Bus, name string, cfg TopicConfig) (*Topic[T], error) {
+	if err := b.usable(); err != nil {
+		return nil, err
+	}
+	return newTopic[T](b, name, cfg)
+}
+
+// MustNewTopic is NewTopic for variables: it panics on an error.
+func MustNewTopic[T any](b *Bus, name string, cfg TopicConfig) *Topic[T] {
+	t, err := NewTopic[T](b, name, cfg)
+	if err != nil {
+		panic(err)
+	}
+	return t
+}
+
+func makeTopic[T any](b *Bus, info *topicInfo, cfg TopicConfig) *Topic[T] {
+	t := &Topic[T]{bus: b, info: info, cfg: cfg, ring: newRing[T](cfg.History), sinks: new(sinks[T])}
+	t.cond.L = &t.mu
+	t.line = line{topic: info.name, again: t.lookAgain}
+	if cfg.Sync {
+		t.sync = newSyncTopic(t)
+	}
+	t.look()
+	return t
+}
+
+func (t *Topic[T]) about() *topicInfo    { return t.info }
+func (t *Topic[T]) typeOf() reflect.Type { return reflect.TypeFor[T]() }
+
+// lookAgain is for those who freed room in a mailbox.
+func (t *Topic[T]) lookAgain() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.admit()
+}
+
+// close ends the publishing, but for dead letters if it is only closing.
+func (t *Topic[T]) close(state topicState) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if state <= t.state {
+		return
+	}
+	t.state = state
+	if t.sync != nil {
+		t.sync.change(func(s []*syncSub[T]) []*syncSub[T] { return s }, true)
+	}
+	for p := t.queue.front; p != nil; {
+		next := p.next
+		if !p.dead || state == closed {
+			t.release(p, &Error{Topic: t.info.name, Err: ErrClosed})
+			p.tell()
+		}
+		p = next
+	}
+	t.admit()
+	t.refresh()
+}
+
+// usable reports misuse of the handle.
+func (t *Topic[T]) usable() error {
+	switch {
+	case t == nil:
+		return errNilTopic
+	case t.bus == nil:
+		return errZeroTopic
+	}
+	return nil
+}
+
+// Name is that of the topic.
+func (t *Topic[T]) Name() string {
+	if t.usable() != nil {
+		return ""
+	}
+	return t.info.name
+}
+
+// HasSubscribers reports whether a publish would reach a subscription now. It is
+// lock-free, and lets callers skip building costly events.
+func (t *Topic[T]) HasSubscribers() bool {
+	return t.usable() == nil && t.live.Load() > 0
+}
+
+// Stats returns the numbers of the topic and its subscriptions.
+func (t *Topic[T]) Stats() TopicStats {
+	if t.usable() != nil {
+		return TopicStats{}
+	}
+	t.mu.Lock()
+	s := TopicStats{
+		Name: t.info.name, Type: t.info.typ, Seq: t.lastSeq(),
+		Retained: int(t.ring.retained()), Unrouted: t.unrouted,
+		Waiting: t.queue.len, Waited: t.queue.waited,
+	}
+	subs := slices.Clone(t.subs)
+	t.mu.Unlock()
+	s.HookPanics = t.info.hookPanics.Load()
+	for _, sub := range subs {
+		s.Subscriptions = append(s.Subscriptions, sub.Stats())
+	}
+	return s
+}
+
+func (t *Topic[T]) lastSeq() int64 {
+	if t.sync != nil {
+		return t.sync.lastSeq()
+	}
+	return t.ring.next - 1
+}
+
+// refresh works out how far Publish may go on without looking at anything but
+// t.until. The lock is held, as for all that follows.
+func (t *Topic[T]) refresh() {
+	t.until = math.MinInt64
+	if t.sync == nil && t.state == open && len(t.sinks.list) == 0 && t.queue.len == 0 && !t.timed {
+		t.until = t.ring.quick()
+	}
+}
+
+// attach registers a subscription.
+func (t *Topic[T]) attach(s *Subscription) {
+	t.subs = append(t.subs, s)
+	slices.SortFunc(t.subs, func(a, b *Subscription) int { return int(a.number - b.number) })
+	t.live.Add(1)
+	t.look()
+}
+
+// detached notes that a subscription takes no more events.
+func (t *Topic[T]) detached(s *Subscription) {
+	t.live.Add(-1)
+	t.look()
+}
+
+// look works out what follows from the subscriptions.
+func (t *Topic[T]) look() {
+	b := t.bus
+	t.piece = max(t.cfg.Capacity, 0)
+	for _, s := range t.subs {
+		if s.policy.gating() && s.capacity > 0 && (t.piece == 0 || s.capacity < t.piece) {
+			t.piece = s.capacity
+		}
+	}
+	t.timed = !t.cfg.Untimed && (b.watched || t.cfg.History > 0 ||
+		slices.ContainsFunc(t.subs, func(s *Subscription) bool { return s.wantsTime }))
+	if t.pin(); t.queue.len > 0 {
+		t.admit()
+	}
+	t.refresh()
+}
+
+// pin keeps the topic alive while it has subscriptions of its own or history.
+// Those of patterns do not count: a pattern for all topics must not keep every
+// topic there ever was.
+func (t *Topic[T]) pin() {
+	keep := t.ring.retained() > 0 || slices.ContainsFunc(t.subs, func(s *Subscription) bool { return !s.pattern })
+	if keep != t.pinned {
+		t.pinned = keep
+		t.bus.pins.keep(t, keep)
+	}
+}
+
+// addSink registers a mailbox.
+func (t *Topic[T]) addSink(m sink[T]) {
+	list := slices.Clone(t.sinks.list)
+	i, _ := slices.BinarySearchFunc(list, m.subscription().number, func(o sink[T], number int64) int {
+		return int(o.subscription().number - number)
+	})
+	t.setSinks(slices.Insert(list, i, m))
+	t.attach(m.subscription())
+}
+
+func (t *Topic[T]) setSinks(list []sink[T]) {
+	t.sinks = &sinks[T]{list, slices.ContainsFunc(list, sink[T].judges)}
+	if t.sync != nil {
+		t.sync.queued.Store(len(list) > 0)
+	}
+}
+
+// remove has a mailbox get no more events.
+func (t *Topic[T]) remove(s *Subscription) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	list := slices.DeleteFunc(slices.Clone(t.sinks.list), func(m sink[T]) bool { return m.subscription() == s })
+	if len(list) < len(t.sinks.list) {
+		t.setSinks(list)
+		t.detached(s)
+	}
+}
+
+// forget drops a subscription that is done.
+func (t *Topic[T]) forget(s *Subscription) {
+	t.remove(s)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.subs = slices.DeleteFunc(t.subs, func(o *Subscription) bool { return o == s })
+	t.look()
+}
