@@ -57,7 +57,7 @@ func (b *batch[T]) copy(t *Topic[T], first int64, n int, lag uint64) {
 	} else {
 		b.ctxs = resized(b.ctxs, n)
 		for i := range b.ctxs {
-			b.ctxs[i] = r.slots[(first+int64(i))&r.mask].ctx
+			b.ctxs[i] = r.slots[(first+int64(i))&r.mask].ctx //nolint:fatcontext // copied, not nested
 		}
 	}
 	b.hand.took(n)

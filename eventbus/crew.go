@@ -83,11 +83,6 @@ func (c *crew) fill(s *SubscriptionStats) {
 	}
 }
 
-// idle reports whether no call is being made.
-func (c *crew) idle() bool {
-	return !slices.ContainsFunc(c.sub.hands, func(h *hand) bool { return calls(h.progress()) > 0 })
-}
-
 // held is how many events the hands have taken and not settled.
 func (c *crew) held() (n int) {
 	for _, h := range c.sub.hands {

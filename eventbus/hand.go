@@ -29,7 +29,6 @@ type hand struct {
 	key     string // of the one event it took, with several workers
 	stopped bool
 	stopAt  uint64 // the word when it was told to stop
-	left    bool   // it makes no more calls
 
 	// Guarded by waitGraph.mu.
 	waits []*waitRecord

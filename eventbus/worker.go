@@ -110,7 +110,7 @@ func (w *worker[T]) runData() {
 		i := w.i
 		w.i++
 		if !w.even {
-			ctx = w.context(w.ctxs[i])
+			ctx = w.context(w.ctxs[i]) //nolint:fatcontext // made from the publisher's, not from the last
 		}
 		if err := fn(ctx, w.data[i]); err != nil {
 			w.err = err
@@ -161,8 +161,8 @@ func (w *worker[T]) failedAt(i int) {
 		w.event = w.events[i]
 		return
 	}
-	w.event = Event[T]{Data: w.data[i]}
-	w.event.envelope.origin.ctx = w.batch.context(i)
+	o := origin{ctx: w.batch.context(i)}
+	w.event = Event[T]{Data: w.data[i], envelope: envelope{origin: o}}
 }
 
 // try makes one attempt.
@@ -180,8 +180,10 @@ func (w *worker[T]) try() {
 // been handled or given up.
 func (w *worker[T]) conclude() {
 	sub := w.hand.sub
-	for w.stage != idle {
+	for {
 		switch w.stage {
+		case idle:
+			return
 		case calling: // by a goroutine that was ended there
 			w.err, w.stage = &PanicError{Goexit: true}, called
 		case called:
