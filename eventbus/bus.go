@@ -323,6 +323,6 @@ func (m *members) list() []*Subscription {
 	for s := range m.set {
 		list = append(list, s)
 	}
-	slices.SortFunc(list, func(a, b *Subscription) int { return int(a.number - b.number) })
+	slices.SortFunc(list, olderFirst)
 	return list
 }

@@ -1,9 +1,6 @@
 package eventbus
 
-import (
-	"math"
-	"slices"
-)
+import "math"
 
 // A cursor is where one subscription has come in the events of a topic.
 type cursor struct {
@@ -15,6 +12,8 @@ type cursor struct {
 	from int64 // Seq of the first event it covers; events before are skipped
 	free int64 // events before this Seq were there before it, and do not count against limit
 	lag  int64 // events lost before next
+
+	index int // among the cursors
 }
 
 // A laneOwner is the subscription of a cursor.
@@ -39,44 +38,60 @@ type lanes struct {
 	gate   int64 // a lower limit of the bounds that count
 	atGate int   // how many of these are at the gate; 0: the gate may be too low
 	caught int   // how many cursors have nothing left to take
-	widest int64 // the largest limit
+	widest int64 // the largest limit, but for stale
+	stale  bool  // the one with the largest limit has left
 }
 
 func newLanes() lanes { return lanes{next: 1, gate: math.MaxInt64} }
 
 // join adds a cursor.
 func (l *lanes) join(c *cursor) {
+	c.index = len(l.cursors)
 	l.cursors = append(l.cursors, c)
-	l.recount()
+	if c.next >= l.next {
+		l.caught++
+	}
+	l.widest = max(l.widest, c.limit)
+	l.bounded(c)
+}
+
+// bounded has the gate respect the bound of c.
+func (l *lanes) bounded(c *cursor) {
+	if !c.counts() {
+		return
+	}
+	switch b := c.bound(); {
+	case b < l.gate:
+		l.gate, l.atGate = b, 1
+	case b == l.gate:
+		l.atGate++
+	}
 }
 
 // leave removes a cursor.
 func (l *lanes) leave(c *cursor) {
-	i := slices.Index(l.cursors, c)
-	if i < 0 {
-		return
+	last := len(l.cursors) - 1
+	l.cursors[c.index], l.cursors[last].index = l.cursors[last], c.index
+	l.cursors[last] = nil
+	l.cursors = l.cursors[:last]
+	if c.next >= l.next {
+		l.caught--
 	}
-	l.cursors = slices.Delete(l.cursors, i, i+1)
-	l.recount()
+	l.stale = l.stale || c.limit == l.widest
+	if c.counts() && c.bound() == l.gate && l.atGate > 0 {
+		l.atGate--
+	}
+	if last == 0 {
+		l.recount()
+	}
 }
 
 // recount looks at every cursor.
 func (l *lanes) recount() {
-	l.gate, l.atGate, l.caught, l.widest = math.MaxInt64, 0, 0, 0
+	l.gate, l.atGate, l.widest, l.stale = math.MaxInt64, 0, 0, false
 	for _, c := range l.cursors {
-		if c.next >= l.next {
-			l.caught++
-		}
 		l.widest = max(l.widest, c.limit)
-		if !c.counts() {
-			continue
-		}
-		switch b := c.bound(); {
-		case b < l.gate:
-			l.gate, l.atGate = b, 1
-		case b == l.gate:
-			l.atGate++
-		}
+		l.bounded(c)
 	}
 }
 
@@ -93,6 +108,9 @@ func (l *lanes) fits(n int) bool {
 
 // lowest is the Seq of the oldest event that a cursor still needs.
 func (l *lanes) lowest() int64 {
+	if l.stale {
+		l.recount()
+	}
 	low := l.next
 	for _, c := range l.cursors {
 		at := max(c.next, c.from)

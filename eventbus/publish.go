@@ -127,10 +127,8 @@ func (t *Topic[T]) PublishBatch(ctx context.Context, data []T) (int, error) {
 		t.mu.Lock()
 		p := t.newPending(ctx)
 		p.data = data[n:]
-		if t.piece > 0 && len(p.data) > t.piece {
-			p.data = p.data[:t.piece]
-		}
-		k := len(p.data)
+		k := min(len(p.data), t.longest())
+		p.data = p.data[:k]
 		if err := t.submit(p); err != nil {
 			return n, err
 		}
@@ -163,8 +161,8 @@ func (t *Topic[T]) intercepted(ctx context.Context, m *meta, data []T, how mode)
 		t.mu.Lock()
 		if t.sync != nil {
 			piece = 1
-		} else if t.piece > 0 {
-			piece = min(piece, t.piece)
+		} else {
+			piece = min(piece, t.longest())
 		}
 		t.mu.Unlock()
 	}

@@ -32,7 +32,7 @@ func (r *reader[T]) take(b *batch[T], ctx context.Context) bool {
 	t.mu.Lock()
 	r.settle(&b.hand)
 	for !r.fetch(b, &skipped) {
-		lost += skipped
+		lost, skipped = lost+skipped, 0
 		if r.draining && !r.out {
 			r.leaveRing()
 		}

@@ -172,8 +172,9 @@ func (st *syncTopic[T]) change(edit func([]*syncSub[T]) []*syncSub[T], end bool)
 	l := &syncList[T]{subs: edit(slices.Clone(old.subs)), closed: old.closed || end}
 	l.timed = !st.topic.cfg.Untimed && (st.topic.bus.watched ||
 		slices.ContainsFunc(l.subs, func(s *syncSub[T]) bool { return s.sub.wantsTime }))
-	for _, s := range l.subs {
-		l.calls = append(l.calls, s.plain)
+	l.calls = make([]func(context.Context, T) error, len(l.subs))
+	for i, s := range l.subs {
+		l.calls[i] = s.plain
 	}
 	old.final = old.started.Or(retiredBit)
 	l.base = old.base + int64(old.final)

@@ -121,11 +121,10 @@ func (s *syncSub[T]) tell(e *Event[T], attempt int, began int64, took, wait time
 // join puts it in force. The topic's lock is held.
 func (s *syncSub[T]) join() {
 	l := s.topic.sync.change(func(subs []*syncSub[T]) []*syncSub[T] {
-		subs = append(subs, s)
-		slices.SortFunc(subs, func(a, b *syncSub[T]) int {
+		i, _ := slices.BinarySearchFunc(subs, s, func(a, b *syncSub[T]) int {
 			return cmp.Or(cmp.Compare(a.order, b.order), cmp.Compare(a.sub.number, b.sub.number))
 		})
-		return subs
+		return slices.Insert(subs, i, s)
 	}, false)
 	s.joined = l.base
 	s.topic.attach(s.sub)

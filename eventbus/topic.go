@@ -1,6 +1,8 @@
 package eventbus
 
 import (
+	"cmp"
+	"maps"
 	"math"
 	"reflect"
 	"slices"
@@ -25,8 +27,10 @@ type Topic[T any] struct {
 	ring   ring[T]
 	until  int64 // Publish may write up to this Seq without looking at anything else
 	sinks  *sinks[T]
-	subs   []*Subscription // that are not done, by age
+	subs   map[*Subscription]struct{} // that are not done
 	state  topicState
+	own    int // subs that are not those of patterns
+	timing int // subs of which somebody can see the time of events
 	pinned bool
 	timed  bool // somebody can see the time of events
 
@@ -34,7 +38,7 @@ type Topic[T any] struct {
 	line     line            // the queue as others have to know it
 	offering bool            // subscriptions are being ended in the middle of a publish
 	blocking []*Subscription // for offer
-	piece    int             // longest batch that is accepted as a whole
+	piece    int             // longest batch that is accepted as a whole; 0: to be worked out
 	spare    *pending[T]     // free list
 	unrouted uint64
 }
@@ -167,7 +171,7 @@ func (t *Topic[T]) Stats() TopicStats {
 		Retained: int(t.ring.retained()), Unrouted: t.unrouted,
 		Waiting: t.queue.len, Waited: t.queue.waited,
 	}
-	subs := slices.Clone(t.subs)
+	subs := slices.SortedFunc(maps.Keys(t.subs), olderFirst)
 	t.mu.Unlock()
 	s.HookPanics = t.info.hookPanics.Load()
 	for _, sub := range subs {
@@ -192,13 +196,28 @@ func (t *Topic[T]) refresh() {
 	}
 }
 
-// attach registers a subscription.
+// attach registers a subscription. It must not cost more where there are many.
 func (t *Topic[T]) attach(s *Subscription) {
-	t.subs = append(t.subs, s)
-	slices.SortFunc(t.subs, func(a, b *Subscription) int { return int(a.number - b.number) })
+	if t.subs == nil {
+		t.subs = make(map[*Subscription]struct{})
+	}
+	t.subs[s] = struct{}{}
+	t.count(s, 1)
 	t.live.Add(1)
 	t.look()
 }
+
+func (t *Topic[T]) count(s *Subscription, n int) {
+	if !s.pattern {
+		t.own += n
+	}
+	if s.wantsTime {
+		t.timing += n
+	}
+	t.piece = 0
+}
+
+func olderFirst(a, b *Subscription) int { return cmp.Compare(a.number, b.number) }
 
 // detached notes that a subscription takes no more events.
 func (t *Topic[T]) detached(s *Subscription) {
@@ -208,26 +227,34 @@ func (t *Topic[T]) detached(s *Subscription) {
 
 // look works out what follows from the subscriptions.
 func (t *Topic[T]) look() {
-	b := t.bus
-	t.piece = max(t.cfg.Capacity, 0)
-	for _, s := range t.subs {
-		if s.policy.gating() && s.capacity > 0 && (t.piece == 0 || s.capacity < t.piece) {
-			t.piece = s.capacity
+	t.timed = !t.cfg.Untimed && (t.bus.watched || t.cfg.History > 0 || t.timing > 0)
+	t.pin()
+	t.admit()
+	t.refresh()
+}
+
+// longest is the longest batch that is accepted as a whole.
+func (t *Topic[T]) longest() int {
+	if t.piece > 0 {
+		return t.piece
+	}
+	t.piece = math.MaxInt
+	if t.cfg.Capacity > 0 {
+		t.piece = t.cfg.Capacity
+	}
+	for s := range t.subs {
+		if s.policy.gating() && s.capacity > 0 {
+			t.piece = min(t.piece, s.capacity)
 		}
 	}
-	t.timed = !t.cfg.Untimed && (b.watched || t.cfg.History > 0 ||
-		slices.ContainsFunc(t.subs, func(s *Subscription) bool { return s.wantsTime }))
-	if t.pin(); t.queue.len > 0 {
-		t.admit()
-	}
-	t.refresh()
+	return t.piece
 }
 
 // pin keeps the topic alive while it has subscriptions of its own or history.
 // Those of patterns do not count: a pattern for all topics must not keep every
 // topic there ever was.
 func (t *Topic[T]) pin() {
-	keep := t.ring.retained() > 0 || slices.ContainsFunc(t.subs, func(s *Subscription) bool { return !s.pattern })
+	keep := t.ring.retained() > 0 || t.own > 0
 	if keep != t.pinned {
 		t.pinned = keep
 		t.bus.pins.keep(t, keep)
@@ -238,7 +265,7 @@ func (t *Topic[T]) pin() {
 func (t *Topic[T]) addSink(m sink[T]) {
 	list := slices.Clone(t.sinks.list)
 	i, _ := slices.BinarySearchFunc(list, m.subscription().number, func(o sink[T], number int64) int {
-		return int(o.subscription().number - number)
+		return cmp.Compare(o.subscription().number, number)
 	})
 	t.setSinks(slices.Insert(list, i, m))
 	t.attach(m.subscription())
@@ -267,6 +294,9 @@ func (t *Topic[T]) forget(s *Subscription) {
 	t.remove(s)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.subs = slices.DeleteFunc(t.subs, func(o *Subscription) bool { return o == s })
-	t.look()
+	if _, ok := t.subs[s]; ok {
+		delete(t.subs, s)
+		t.count(s, -1)
+		t.look()
+	}
 }
