@@ -1,6 +1,7 @@
 package eventbus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -18,12 +19,14 @@ type syncTopic[T any] struct {
 
 	// Guarded by the lock of the topic.
 	retired []*syncList[T] // with publishes still in them
+	special int            // handlers that are more than a call
 }
 
 // A syncList is the handlers of a Sync topic for a while.
 type syncList[T any] struct {
 	calls  []func(context.Context, T) error // nil for those that are more than a call
 	subs   []*syncSub[T]
+	simple bool // all are just calls
 	timed  bool
 	closed bool
 	base   int64 // Seq of the last event before the list
@@ -35,9 +38,14 @@ type syncList[T any] struct {
 
 const retiredBit uint64 = 1 << 63
 
+// syncOrder is the order of handlers: by Order, then by age.
+func syncOrder[T any](a, b *syncSub[T]) int {
+	return cmp.Or(cmp.Compare(a.order, b.order), cmp.Compare(a.sub.number, b.sub.number))
+}
+
 func newSyncTopic[T any](t *Topic[T]) *syncTopic[T] {
 	st := &syncTopic[T]{topic: t}
-	st.list.Store(&syncList[T]{timed: t.bus.watched && !t.cfg.Untimed})
+	st.list.Store(new(syncList[T]))
 	return st
 }
 
@@ -80,16 +88,72 @@ func (st *syncTopic[T]) publish(ctx context.Context, data T) (bool, error) {
 	if l.closed || len(l.calls) == 0 || st.queued.Load() {
 		return false, nil
 	}
-	e := Event[T]{Data: data, envelope: envelope{origin{ctx: ctx}, st.topic.info}}
+	var at stamp
 	if l.timed {
-		e.at = st.topic.bus.time.stamp()
+		at = st.topic.bus.time.stamp()
 	}
-	l, e.Seq = st.enter()
+	l, seq := st.enter()
 	if l.closed {
 		st.exit(l)
 		return true, &Error{Topic: st.topic.info.name, Err: ErrClosed}
 	}
-	return true, st.run(l, e)
+	if l.simple {
+		return true, st.runSimple(l, seq, ctx, data)
+	}
+	return true, st.run(l, st.event(seq, origin{ctx: ctx, at: at}, data))
+}
+
+func (st *syncTopic[T]) event(seq int64, o origin, data T) Event[T] {
+	return Event[T]{Data: data, Seq: seq, envelope: envelope{o, st.topic.info}}
+}
+
+// runSimple calls handlers that are nothing but calls, and leaves the rest to a
+// round as soon as there is anything else to do.
+func (st *syncTopic[T]) runSimple(l *syncList[T], seq int64, ctx context.Context, data T) (err error) {
+	i := 0
+	returned := false
+	defer func() {
+		if !returned {
+			err = st.rest(l, st.event(seq, origin{ctx: ctx}, data), i, recover(), nil)
+		}
+	}()
+	for ; i < len(l.calls); i++ {
+		var failure error
+		if st.list.Load() == l {
+			failure = l.calls[i](ctx, data)
+		} else {
+			failure = errRetired
+		}
+		if failure != nil {
+			returned = true
+			return st.rest(l, st.event(seq, origin{ctx: ctx}, data), i, nil, failure)
+		}
+	}
+	returned = true
+	st.exit(l)
+	return nil
+}
+
+// errRetired has the i-th handler not called yet.
+var errRetired = errors.New("eventbus: the handlers have changed")
+
+// rest goes on after the i-th handler, which panicked with v, returned err, or
+// ended its goroutine.
+func (st *syncTopic[T]) rest(l *syncList[T], e Event[T], i int, v any, err error) error {
+	r := round[T]{topic: st, list: l, event: e, i: i}
+	switch {
+	case v != nil:
+		r.failed(l.subs[i], newPanic(v))
+		r.i++
+	case err == nil:
+		r.failed(l.subs[i], &PanicError{Goexit: true})
+		r.i++
+	case err != errRetired: //nolint:errorlint // that very value
+		r.failed(l.subs[i], err)
+		r.i++
+	}
+	r.run()
+	return errors.Join(r.errs...)
 }
 
 // run calls the handlers of a list that was entered, and leaves it.
@@ -165,17 +229,45 @@ func (r *round[T]) failed(s *syncSub[T], err error) {
 	r.errs = append(r.errs, told)
 }
 
-// change puts another list in force, with or without sub. The topic's lock is
-// held.
-func (st *syncTopic[T]) change(edit func([]*syncSub[T]) []*syncSub[T], end bool) *syncList[T] {
-	old := st.list.Load()
-	l := &syncList[T]{subs: edit(slices.Clone(old.subs)), closed: old.closed || end}
-	l.timed = !st.topic.cfg.Untimed && (st.topic.bus.watched ||
-		slices.ContainsFunc(l.subs, func(s *syncSub[T]) bool { return s.sub.wantsTime }))
-	l.calls = make([]func(context.Context, T) error, len(l.subs))
-	for i, s := range l.subs {
-		l.calls[i] = s.plain
+// with is a list with s added: copies, because the one in force must not change.
+func (l *syncList[T]) with(s *syncSub[T]) *syncList[T] {
+	i, _ := slices.BinarySearchFunc(l.subs, s, syncOrder)
+	return &syncList[T]{subs: inserted(l.subs, i, s), calls: inserted(l.calls, i, s.plain)}
+}
+
+// without is a list with s removed.
+func (l *syncList[T]) without(s *syncSub[T]) *syncList[T] {
+	i, found := slices.BinarySearchFunc(l.subs, s, syncOrder)
+	if !found {
+		return l.copied()
 	}
+	return &syncList[T]{subs: removed(l.subs, i), calls: removed(l.calls, i)}
+}
+
+// copied is a list with the same handlers.
+func (l *syncList[T]) copied() *syncList[T] { return &syncList[T]{subs: l.subs, calls: l.calls} }
+
+func inserted[E any](s []E, i int, e E) []E {
+	to := make([]E, len(s)+1)
+	copy(to, s[:i])
+	to[i] = e
+	copy(to[i+1:], s[i:])
+	return to
+}
+
+func removed[E any](s []E, i int) []E {
+	to := make([]E, len(s)-1)
+	copy(to, s[:i])
+	copy(to[i:], s[i+1:])
+	return to
+}
+
+// change puts another list in force. The topic's lock is held.
+func (st *syncTopic[T]) change(l *syncList[T], end bool) *syncList[T] {
+	old := st.list.Load()
+	l.closed = old.closed || end
+	l.timed = st.topic.timed
+	l.simple = st.special == 0
 	old.final = old.started.Or(retiredBit)
 	l.base = old.base + int64(old.final)
 	st.list.Store(l)

@@ -1,7 +1,6 @@
 package eventbus
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"sync/atomic"
@@ -120,14 +119,12 @@ func (s *syncSub[T]) tell(e *Event[T], attempt int, began int64, took, wait time
 
 // join puts it in force. The topic's lock is held.
 func (s *syncSub[T]) join() {
-	l := s.topic.sync.change(func(subs []*syncSub[T]) []*syncSub[T] {
-		i, _ := slices.BinarySearchFunc(subs, s, func(a, b *syncSub[T]) int {
-			return cmp.Or(cmp.Compare(a.order, b.order), cmp.Compare(a.sub.number, b.sub.number))
-		})
-		return slices.Insert(subs, i, s)
-	}, false)
-	s.joined = l.base
+	st := s.topic.sync
+	if s.plain == nil {
+		st.special++
+	}
 	s.topic.attach(s.sub)
+	s.joined = st.change(st.list.Load().with(s), false).base
 }
 
 func (s *syncSub[T]) stop(err error) { s.end(err) }
@@ -143,10 +140,10 @@ func (s *syncSub[T]) end(err error) {
 	}
 	s.stopped.Store(true)
 	s.sub.stopped(err)
-	l := t.sync.change(func(subs []*syncSub[T]) []*syncSub[T] {
-		return slices.DeleteFunc(subs, func(o *syncSub[T]) bool { return o == s })
-	}, false)
-	s.left = l.base
+	if s.plain == nil {
+		t.sync.special--
+	}
+	s.left = t.sync.change(t.sync.list.Load().without(s), false).base
 	t.detached(s.sub)
 	over := t.sync.overLocked(s)
 	t.mu.Unlock()

@@ -121,7 +121,7 @@ func (t *Topic[T]) close(state topicState) {
 	}
 	t.state = state
 	if t.sync != nil {
-		t.sync.change(func(s []*syncSub[T]) []*syncSub[T] { return s }, true)
+		t.sync.change(t.sync.list.Load().copied(), true)
 	}
 	for p := t.queue.front; p != nil; {
 		next := p.next
@@ -228,6 +228,9 @@ func (t *Topic[T]) detached(s *Subscription) {
 // look works out what follows from the subscriptions.
 func (t *Topic[T]) look() {
 	t.timed = !t.cfg.Untimed && (t.bus.watched || t.cfg.History > 0 || t.timing > 0)
+	if t.sync != nil && t.sync.list.Load().timed != t.timed {
+		t.sync.change(t.sync.list.Load().copied(), false)
+	}
 	t.pin()
 	t.admit()
 	t.refresh()
