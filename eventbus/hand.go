@@ -17,7 +17,7 @@ type hand struct {
 
 	// word is what the hand has done with what it took. From the lowest bit: how
 	// many calls it began, 16 bits; how many of these ended in failure, 16 bits;
-	// which batch this is, 31 bits; whether it has to stop.
+	// which batch this is, 30 bits; whether it has to stop.
 	word atomic.Uint64
 
 	// step is what the next call adds to word: one call, and the failure of the
@@ -38,6 +38,7 @@ const (
 	oneCall    uint64 = 1
 	oneFailure uint64 = 1 << 16
 	oneBatch   uint64 = 1 << 32
+	sharedBit  uint64 = 1 << 62 // of a Queue: the batch is not read by one alone any more
 	stopBit    uint64 = 1 << 63
 
 	callMask    = oneFailure - 1
@@ -65,7 +66,7 @@ func (h *hand) failed() { h.step = oneCall + oneFailure }
 // took starts a batch of n events. The lock of the queue is held.
 func (h *hand) took(n int) {
 	h.n = n
-	h.word.Store((h.word.Load() + oneBatch) &^ (callMask | failureMask | stopBit))
+	h.word.Store((h.word.Load() + oneBatch) &^ (callMask | failureMask | sharedBit | stopBit))
 }
 
 // stop tells the hand to make no more calls. The lock of the queue is held, so
@@ -86,7 +87,7 @@ func (h *hand) progress() uint64 {
 }
 
 // call identifies the call that is being made. It needs no lock.
-func (h *hand) call() uint64 { return h.word.Load() &^ (failureMask | stopBit) }
+func (h *hand) call() uint64 { return h.word.Load() &^ (failureMask | sharedBit | stopBit) }
 
 // settle adds what was begun of the batch to the account: all these calls have
 // returned. What was not begun stays in the batch unless the hand was stopped:

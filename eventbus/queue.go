@@ -21,6 +21,8 @@ type Queue[T any] struct {
 	refilled  sync.Cond
 	refilling bool
 	batch     batch[T]
+	readers   int      // calls and loops that read it now
+	lone      *lone[T] // that reads batch without mu
 
 	once sync.Once // of ch
 	ch   chan Event[T]
@@ -52,31 +54,44 @@ func (q *Queue[T]) Next(ctx context.Context) (Event[T], error) {
 	if ctx.Err() != nil {
 		return Event[T]{}, context.Cause(ctx)
 	}
-	if e, ok := q.take(); ok {
+	q.enter(1)
+	defer q.enter(-1)
+	if e, ok := q.take(nil); ok {
 		return e, nil
 	}
 	if ctx.Done() != nil {
 		defer context.AfterFunc(ctx, q.nudge)()
 	}
-	return q.wait(ctx)
+	return q.wait(ctx, nil)
 }
 
-// take is the next event of those at hand.
-func (q *Queue[T]) take() (e Event[T], ok bool) {
+// enter counts those who read the queue.
+func (q *Queue[T]) enter(n int) {
+	q.mu.Lock()
+	q.readers += n
+	q.mu.Unlock()
+}
+
+// take is the next event of those at hand. l, if not nil, gets those after it to
+// itself if nobody else reads the queue.
+func (q *Queue[T]) take(l *lone[T]) (e Event[T], ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.share(l)
 	b := &q.batch
 	if q.refilling || b.i >= len(b.events) || !b.hand.begin() {
 		return e, false
 	}
 	e = b.events[b.i]
-	b.events[b.i] = Event[T]{}
 	b.i++
+	if l != nil && q.readers == 1 {
+		l.own(q)
+	}
 	return e, true
 }
 
-// wait is Next when none is at hand. The end of ctx has to nudge it.
-func (q *Queue[T]) wait(ctx context.Context) (Event[T], error) {
+// wait is take when none is at hand. The end of ctx has to nudge it.
+func (q *Queue[T]) wait(ctx context.Context, l *lone[T]) (Event[T], error) {
 	for {
 		if ctx.Err() != nil {
 			return Event[T]{}, context.Cause(ctx)
@@ -92,7 +107,7 @@ func (q *Queue[T]) wait(ctx context.Context) (Event[T], error) {
 			q.batch.src.leave(&q.batch)
 			return Event[T]{}, q.reason()
 		}
-		if e, ok := q.take(); ok {
+		if e, ok := q.take(l); ok {
 			return e, nil
 		}
 	}
@@ -123,6 +138,7 @@ func (q *Queue[T]) refill(ctx context.Context) bool {
 	}
 	q.refilling = true
 	q.mu.Unlock()
+	b.release()
 	ok := b.src.take(b, ctx)
 	q.mu.Lock()
 	if !ok {
@@ -136,6 +152,8 @@ func (q *Queue[T]) refill(ctx context.Context) bool {
 // back tells that a reader goes away: what it was given has been handled.
 func (q *Queue[T]) back() {
 	q.mu.Lock()
+	q.readers--
+	q.share(nil)
 	if q.refilling {
 		q.mu.Unlock()
 		return // by another reader, which settles it
@@ -165,17 +183,25 @@ func (q *Queue[T]) Events(ctx context.Context) iter.Seq2[Event[T], error] {
 		if ctx.Done() != nil {
 			defer context.AfterFunc(ctx, q.nudge)()
 		}
+		q.enter(1)
 		defer q.back()
+		var l lone[T]
 		for {
-			var e Event[T]
-			var err error
-			ok := false
 			if ctx.Err() == nil {
-				e, ok = q.take()
+				if e := l.next(); e != nil {
+					if !yield(*e, nil) {
+						return
+					}
+					continue
+				}
+				if e, ok := q.take(&l); ok {
+					if !yield(e, nil) {
+						return
+					}
+					continue
+				}
 			}
-			if !ok {
-				e, err = q.wait(ctx)
-			}
+			e, err := q.wait(ctx, &l)
 			if err == ErrClosed { //nolint:errorlint // that very value: the orderly end
 				return
 			}
