@@ -185,13 +185,12 @@ func (e *Event[T]) erased() Event[any] {
 	return Event[any]{e.Data, e.Seq, e.Lag, e.envelope}
 }
 
-// sameContext reports whether a is known to be b. It must not compare what
-// cannot be compared: == panics for some structs and functions. A pointer can
-// be, and so can the type of context.Background().
-func sameContext(a, b context.Context) bool {
-	if bg := context.Background(); b == bg {
-		return a == bg
-	}
-	t := reflect.TypeOf(a)
-	return t != nil && t.Kind() == reflect.Pointer && a == b
+// sameContext reports whether a is known to be b.
+func sameContext(a, b context.Context) bool { return comparableContext(b) && a == b }
+
+// comparableContext reports whether any context may be compared with this one by
+// ==, which panics for two of the same type if they are some kinds of structs or
+// functions. Pointers may be, and so may the type of context.Background().
+func comparableContext(c context.Context) bool {
+	return c == context.Background() || c != nil && reflect.TypeOf(c).Kind() == reflect.Pointer
 }

@@ -22,7 +22,7 @@ func (t *Topic[T]) Publish(ctx context.Context, data T) error {
 		return t.publish(ctx, nil, data, false)
 	}
 	t.mu.Lock()
-	if r := &t.ring; r.next < t.until && sameContext(ctx, r.ctx) {
+	if r := &t.ring; r.next < t.until && ctx == r.ctx {
 		r.data[r.next&r.mask] = data
 		r.next++
 		r.caught = 0

@@ -1,6 +1,9 @@
 package eventbus
 
-import "context"
+import (
+	"context"
+	"runtime"
+)
 
 // A reader is a subscription that reads the ring of its topic. All but the
 // constants is guarded by the lock of the topic.
@@ -29,6 +32,7 @@ func atOnce(capacity int) int64 {
 func (r *reader[T]) take(b *batch[T], ctx context.Context) bool {
 	t := r.topic
 	var lost, skipped int64
+	yielded := false
 	t.mu.Lock()
 	r.settle(&b.hand)
 	for !r.fetch(b, &skipped) {
@@ -38,6 +42,15 @@ func (r *reader[T]) take(b *batch[T], ctx context.Context) bool {
 		}
 		if r.out || ctx != nil && ctx.Err() != nil {
 			break
+		}
+		if !yielded {
+			// With a busy publisher there is more in a moment, and a turn of
+			// the scheduler is cheaper than to be parked and woken.
+			yielded = true
+			t.mu.Unlock()
+			runtime.Gosched()
+			t.mu.Lock()
+			continue
 		}
 		t.parked = true
 		t.cond.Wait()

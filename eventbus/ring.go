@@ -58,9 +58,9 @@ func (r *ring[T]) room() int64 {
 }
 
 // quick is the Seq up to which data may be written right away, if the context
-// is ctx: no growing, no dropping, no gate.
+// is r.ctx: no growing, no dropping, no gate. Then r.ctx may be compared by ==.
 func (r *ring[T]) quick() int64 {
-	if !r.even || len(r.cursors) == 0 {
+	if !r.even || len(r.cursors) == 0 || !comparableContext(r.ctx) {
 		return 0
 	}
 	return min(r.gate, r.room())
