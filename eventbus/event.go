@@ -177,7 +177,18 @@ func (e Event[T]) Context() context.Context {
 	if e.ctx == nil {
 		return context.Background()
 	}
-	return context.WithoutCancel(e.ctx)
+	return detachedCtx{context.WithoutCancel(e.ctx)}
+}
+
+// A detachedCtx does not tell in which handler its publisher was: whoever uses
+// it is not that handler.
+type detachedCtx struct{ context.Context }
+
+func (c detachedCtx) Value(key any) any {
+	if key == (handKey{}) {
+		return nil
+	}
+	return c.Context.Value(key)
 }
 
 // erased is the event for those who take any type. It allocates.

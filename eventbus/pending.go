@@ -16,6 +16,7 @@ type pending[T any] struct {
 
 	sinks    *sinks[T] // that the verdicts are of
 	verdicts []verdict // one for each event, for each sink
+	neutral  verdict   // where no sink has functions to be asked
 
 	// The outcome. over is set with it.
 	over     bool
@@ -86,7 +87,8 @@ func (p *pending[T]) key() string {
 // verdict is that of the i-th event in the s-th sink.
 func (p *pending[T]) verdict(s, i int) *verdict {
 	if p.sinks == nil {
-		return &verdict{key: p.key()}
+		p.neutral.key = p.key()
+		return &p.neutral
 	}
 	return &p.verdicts[s*len(p.data)+i]
 }
