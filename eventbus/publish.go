@@ -26,17 +26,22 @@ func (t *Topic[T]) Publish(ctx context.Context, data T) error {
 		r.data[r.next&r.mask] = data
 		r.next++
 		r.caught = 0
-		parked := t.parked
-		t.parked = false
-		t.mu.Unlock()
-		if parked {
-			t.cond.Broadcast()
-		}
+		t.unparkAndUnlock()
 		return nil
 	}
 	p := t.newPending(ctx)
 	p.one[0] = data
 	return t.submit(p)
+}
+
+// unparkAndUnlock wakes the readers of the ring if there are any that wait.
+func (t *Topic[T]) unparkAndUnlock() {
+	parked := t.parked
+	t.parked = false
+	t.mu.Unlock()
+	if parked {
+		t.cond.Broadcast()
+	}
 }
 
 // PublishWith is Publish with an envelope.
@@ -125,10 +130,15 @@ func (t *Topic[T]) PublishBatch(ctx context.Context, data []T) (int, error) {
 	n := 0
 	for n < len(data) {
 		t.mu.Lock()
+		k := min(len(data)-n, t.longest())
+		if t.ring.next+int64(k) <= t.until && ctx == t.ring.ctx {
+			t.ring.putEven(data[n : n+k])
+			t.unparkAndUnlock()
+			n += k
+			continue
+		}
 		p := t.newPending(ctx)
-		p.data = data[n:]
-		k := min(len(p.data), t.longest())
-		p.data = p.data[:k]
+		p.data = data[n : n+k]
 		if err := t.submit(p); err != nil {
 			return n, err
 		}

@@ -66,6 +66,14 @@ func (r *ring[T]) quick() int64 {
 	return min(r.gate, r.room())
 }
 
+// putEven adds events within quick that come with ctx.
+func (r *ring[T]) putEven(data []T) {
+	n := copy(r.data[r.next&r.mask:], data)
+	copy(r.data, data[n:])
+	r.next += int64(len(data))
+	r.caught = 0
+}
+
 func (r *ring[T]) putOrigin(o origin) {
 	if r.even {
 		if r.next == r.first && o.at == 0 && o.meta == nil {
