@@ -18,6 +18,8 @@ type batch[T any] struct {
 	ctx  context.Context //nolint:containedctx // on its way to the handler
 	ctxs []context.Context
 
+	last *handlerCtx // of the last call; good for more of the same publisher's
+
 	i int // the next to begin; only the hand itself uses it
 }
 
@@ -90,6 +92,14 @@ func (b *batch[T]) release() {
 	clear(b.data)
 	clear(b.ctxs)
 	b.ctx = nil
+}
+
+// parks lets go of the publisher's context too, which may hold anything. That of
+// most publishers is kept, so that a busy handler need not get another.
+func (b *batch[T]) parks() {
+	if b.last != nil && b.last.values != context.Background() {
+		b.last = nil
+	}
 }
 
 // context is that of the publisher of the i-th event.

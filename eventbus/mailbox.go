@@ -69,6 +69,7 @@ func (m *mailbox[T]) replay(past []Event[T]) {
 	if m.stopped {
 		m.discarded += uint64(len(past))
 		m.mu.Unlock()
+		m.sub.lost(0, uint64(len(past)), past[0].topic)
 		return
 	}
 	var after []aftermath
@@ -144,7 +145,12 @@ func (m *mailbox[T]) spoiled(e *Event[T], v *verdict) aftermath {
 // satisfied is the end of coverage by Once: the event it is to get is queued.
 func (m *mailbox[T]) satisfied() {
 	m.complete, m.draining = true, true
-	m.plain.clear() // events after it, which are not covered
+	e, _ := m.plain.pop()
+	m.plain.clear() // what came after it is not covered
+	if m.replayed.len() == 0 {
+		m.plain.push(e)
+	}
+	m.accepted = 1
 }
 
 // A verdict is what a subscription's own functions say about an event.
@@ -288,6 +294,7 @@ func (m *mailbox[T]) take(b *batch[T], ctx context.Context) bool {
 		if m.stopped || m.draining && m.waiting() == 0 || ctx != nil && ctx.Err() != nil {
 			break
 		}
+		b.parks()
 		m.parked++
 		m.cond.Wait()
 	}

@@ -52,6 +52,7 @@ func (r *reader[T]) take(b *batch[T], ctx context.Context) bool {
 			t.mu.Lock()
 			continue
 		}
+		b.parks()
 		t.parked = true
 		t.cond.Wait()
 	}

@@ -29,7 +29,6 @@ type Topic[T any] struct {
 	sinks  *sinks[T]
 	subs   map[*Subscription]struct{} // that are not done
 	state  topicState
-	own    int // subs that are not those of patterns
 	timing int // subs of which somebody can see the time of events
 	pinned bool
 	timed  bool // somebody can see the time of events
@@ -208,9 +207,6 @@ func (t *Topic[T]) attach(s *Subscription) {
 }
 
 func (t *Topic[T]) count(s *Subscription, n int) {
-	if !s.pattern {
-		t.own += n
-	}
 	if s.wantsTime {
 		t.timing += n
 	}
@@ -253,11 +249,11 @@ func (t *Topic[T]) longest() int {
 	return t.piece
 }
 
-// pin keeps the topic alive while it has subscriptions of its own or history.
-// Those of patterns do not count: a pattern for all topics must not keep every
+// pin keeps the topic alive while it has history. Its own subscriptions do so
+// anyway; those of patterns do not: a pattern for all topics must not keep every
 // topic there ever was.
 func (t *Topic[T]) pin() {
-	keep := t.ring.retained() > 0 || t.own > 0
+	keep := t.ring.retained() > 0
 	if keep != t.pinned {
 		t.pinned = keep
 		t.bus.pins.keep(t, keep)

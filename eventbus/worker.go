@@ -12,7 +12,6 @@ import (
 type worker[T any] struct {
 	batch[T]
 	call *caller[T]
-	last *handlerCtx // of the last call; good for more of the same publisher's
 
 	trial[T]
 }
