@@ -16,6 +16,7 @@ type pending[T any] struct {
 
 	sinks    *sinks[T] // that the verdicts are of
 	verdicts []verdict // one for each event, for each sink
+	judging  []verdict // those to come
 	neutral  verdict   // where no sink has functions to be asked
 
 	// The outcome. over is set with it.
@@ -58,7 +59,8 @@ func (t *Topic[T]) recycle(p *pending[T]) {
 		return
 	}
 	clear(p.verdicts)
-	*p = pending[T]{verdicts: p.verdicts[:0], ready: p.ready, next: t.spare}
+	clear(p.judging)
+	*p = pending[T]{verdicts: p.verdicts[:0], judging: p.judging[:0], ready: p.ready, next: t.spare}
 	t.spare = p
 }
 
@@ -122,26 +124,33 @@ func (t *Topic[T]) prepare(p *pending[T]) {
 			}
 			return
 		}
-		s := t.sinks
+		s, at := t.sinks, stamp(0)
 		t.mu.Unlock()
 		if time {
-			p.org.at, p.stamped = t.bus.time.stamp(), true
+			at = t.bus.time.stamp()
 		}
 		if judge {
 			p.judge(s)
 		}
 		t.mu.Lock()
+		// Not before: others may be looking at p, if it is in line.
+		if time {
+			p.org.at, p.stamped = at, true
+		}
+		if judge {
+			p.sinks, p.verdicts, p.judging = s, p.judging, p.verdicts
+		}
 	}
 }
 
+// judge asks the functions of s, without the lock.
 func (p *pending[T]) judge(s *sinks[T]) {
 	n := len(p.data)
-	p.sinks = s
-	p.verdicts = resized(p.verdicts[:0], len(s.list)*n)
+	p.judging = resized(p.judging[:0], len(s.list)*n)
 	key := p.key()
 	for i, m := range s.list {
 		for j := range p.data {
-			m.judge(&p.verdicts[i*n+j], p.data[j], key)
+			m.judge(&p.judging[i*n+j], p.data[j], key)
 		}
 	}
 }
