@@ -52,6 +52,9 @@ func newSyncTopic[T any](t *Topic[T]) *syncTopic[T] {
 // lastSeq is that of the last event that has begun.
 func (st *syncTopic[T]) lastSeq() int64 {
 	l := st.list.Load()
+	if l.closed {
+		return l.base // publishes that are refused take no number
+	}
 	return l.base + int64(l.started.Load()&^retiredBit)
 }
 
@@ -269,7 +272,10 @@ func (st *syncTopic[T]) change(l *syncList[T], end bool) *syncList[T] {
 	l.timed = st.topic.timed
 	l.simple = st.special == 0
 	old.final = old.started.Or(retiredBit)
-	l.base = old.base + int64(old.final)
+	l.base = old.base
+	if !old.closed {
+		l.base += int64(old.final)
+	}
 	st.list.Store(l)
 	if old.finished.Load() != old.final {
 		st.retired = append(st.retired, old)

@@ -120,7 +120,10 @@ func (t *Topic[T]) close(state topicState) {
 	}
 	t.state = state
 	if t.sync != nil {
-		t.sync.change(t.sync.list.Load().copied(), true)
+		t.sync.queued.Store(true) // so that it is the lock that decides
+		if state == closed {
+			t.sync.change(t.sync.list.Load().copied(), true)
+		}
 	}
 	for p := t.queue.front; p != nil; {
 		next := p.next
@@ -273,7 +276,7 @@ func (t *Topic[T]) addSink(m sink[T]) {
 func (t *Topic[T]) setSinks(list []sink[T]) {
 	t.sinks = &sinks[T]{list, slices.ContainsFunc(list, sink[T].judges)}
 	if t.sync != nil {
-		t.sync.queued.Store(len(list) > 0)
+		t.sync.queued.Store(len(list) > 0 || t.state != open)
 	}
 }
 
