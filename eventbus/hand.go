@@ -53,7 +53,9 @@ func (h *hand) begin() bool {
 	if h.word.Add(h.step)&stopBit != 0 {
 		return false // step still holds the failure of the last call
 	}
-	h.step = oneCall
+	if h.step != oneCall { // see settle about those who only look
+		h.step = oneCall
+	}
 	return true
 }
 
