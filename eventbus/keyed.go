@@ -45,7 +45,7 @@ const (
 )
 
 const (
-	maxSpares  = 64   // kept of a kind
+	maxSpares  = 1024 // kept of a kind: a queue of the default capacity allocates nothing
 	keepTracks = 1024 // a map that never held more is not worth giving back
 )
 

@@ -172,7 +172,7 @@ func checkSpares[T any](t *testing.T, s spares[T]) spares[T] {
 	for _, x := range s {
 		seen[x] = true
 	}
-	if len(seen) != len(s) || len(s) > maxSpares || cap(s) > maxSpares {
+	if len(seen) != len(s) || len(s) > maxSpares || cap(s) > 2*maxSpares {
 		t.Fatalf("%d spares, %d different, cap %d", len(s), len(seen), cap(s))
 	}
 	for _, x := range s[len(s):cap(s)] {
