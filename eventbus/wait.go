@@ -148,7 +148,9 @@ func (t *Topic[T]) admit() {
 			p.sinks = nil
 		}
 		if !t.offer(p) {
-			t.unravel()
+			if t.unravel() {
+				continue // the front may be another
+			}
 			return
 		}
 		t.release(p, p.err)
@@ -157,10 +159,10 @@ func (t *Topic[T]) admit() {
 }
 
 // unravel refuses a publish that waits for ever, now that the line waits for
-// other subscriptions than before.
-func (t *Topic[T]) unravel() {
+// other subscriptions than before, and reports whether there was one.
+func (t *Topic[T]) unravel() bool {
 	if t.queue.recorded == 0 {
-		return
+		return false
 	}
 	for p := t.queue.front; p != nil; p = p.next {
 		if p.record == nil {
@@ -169,9 +171,10 @@ func (t *Topic[T]) unravel() {
 		if cycle := t.bus.waits.check(p.record); cycle != nil {
 			t.release(p, t.wouldDeadlock(cycle))
 			p.tell()
-			return
+			return true
 		}
 	}
+	return false
 }
 
 // watchStalls reports a publisher that waits for too long. The lock is held, but

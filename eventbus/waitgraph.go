@@ -137,15 +137,15 @@ func (g *waitGraph) cycle(r *waitRecord) []string {
 			}
 		}
 	}
-	if !slices.ContainsFunc(r.line.blockers, func(s *Subscription) bool { return stuck[s] }) {
+	isStuck := func(s *Subscription) bool { return stuck[s] }
+	if !isStuck(r.hand.sub) || !slices.ContainsFunc(r.line.blockers, isStuck) {
 		return nil
 	}
 	var topics []string
 	seen := make(map[*Subscription]bool)
 	for at := r; ; {
 		topics = append(topics, at.line.topic)
-		i := slices.IndexFunc(at.line.blockers, func(s *Subscription) bool { return stuck[s] })
-		next := at.line.blockers[i]
+		next := at.line.blockers[slices.IndexFunc(at.line.blockers, isStuck)]
 		if seen[next] || next == r.hand.sub {
 			return topics
 		}
