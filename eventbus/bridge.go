@@ -214,6 +214,23 @@ func (a *attach) deliver(ctx context.Context, in Encoded) error {
 	if in.Origin == a.bus.epoch {
 		return nil // it has been everywhere
 	}
+	if in.ID == "" {
+		return a.receiveOnce(ctx, in)
+	}
+	// In a ring of bridges it comes from both sides, and a bridge may repeat
+	// itself. If the first of two fails, its bridge is told and comes again.
+	key := in.Origin + " " + in.ID
+	if !a.bus.arrived.add(key) {
+		return nil
+	}
+	err := a.receiveOnce(ctx, in)
+	if err != nil {
+		a.bus.arrived.remove(key)
+	}
+	return err
+}
+
+func (a *attach) receiveOnce(ctx context.Context, in Encoded) error {
 	t := a.bus.find(in.Topic)
 	if t == nil {
 		return &Error{Topic: in.Topic, Err: ErrNoSubscriber}
@@ -229,6 +246,40 @@ func (a *attach) deliver(ctx context.Context, in Encoded) error {
 		perr := safely(func() { err = a.cfg.Unmarshal(in.Data, to) })
 		return errors.Join(perr, err)
 	})
+}
+
+// arrivals are the newest events that came in from other processes.
+type arrivals struct {
+	mu    sync.Mutex // a leaf
+	keys  map[string]struct{}
+	order fifo[string]
+}
+
+const maxArrivals = 4096
+
+// add reports whether the event is new.
+func (a *arrivals) add(key string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if _, ok := a.keys[key]; ok {
+		return false
+	}
+	if a.keys == nil {
+		a.keys = make(map[string]struct{})
+	}
+	a.keys[key] = struct{}{}
+	if a.order.push(key); a.order.len() > maxArrivals {
+		oldest, _ := a.order.pop()
+		delete(a.keys, oldest)
+	}
+	return true
+}
+
+// remove has the event be new again.
+func (a *arrivals) remove(key string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.keys, key) // from order it goes in time
 }
 
 // find is the live topic of that name, nil if there is none.

@@ -34,6 +34,7 @@ type Bus struct {
 	waits      waitGraph
 	pins       pins
 	members    members
+	arrived    arrivals
 	byType     sync.Map // reflect.Type -> *Topic of it, for the type-keyed functions
 	responders sync.Map // reflect.Type of the request -> *responder
 
