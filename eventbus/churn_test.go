@@ -145,7 +145,8 @@ func (c *churn) subscribe() {
 
 func (c *churn) publish(p int) {
 	for i := range 100 {
-		n, err := 1, error(nil)
+		n := 1
+		var err error
 		switch pick(c, 0, 1, 2, 3, 3, 3, 3, 3, 3, 3) {
 		case 0:
 			err = c.topic.TryPublish(context.Background(), p*1000+i)

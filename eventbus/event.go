@@ -182,7 +182,7 @@ func (e Event[T]) Context() context.Context {
 
 // A detachedCtx does not tell in which handler its publisher was: whoever uses
 // it is not that handler.
-type detachedCtx struct{ context.Context }
+type detachedCtx struct{ context.Context } //nolint:containedctx // it is a context
 
 func (c detachedCtx) Value(key any) any {
 	if key == (handKey{}) {
