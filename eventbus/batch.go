@@ -29,6 +29,10 @@ type source[T any] interface {
 	leave(b *batch[T])
 	back(b *batch[T])
 	nudge() // has those who wait look at their contexts
+
+	// received corrects the account: an event was handled that had been
+	// counted as discarded.
+	received()
 }
 
 // resized is s with n elements, which are to be overwritten.

@@ -493,4 +493,11 @@ func (m *mailbox[T]) nudge() {
 	m.mu.Unlock()
 }
 
+func (m *mailbox[T]) received() {
+	m.mu.Lock()
+	m.handled++
+	m.discarded--
+	m.mu.Unlock()
+}
+
 func (m *mailbox[T]) subscription() *Subscription { return m.sub }

@@ -151,8 +151,13 @@ func (q *Queue[T]) refill(ctx context.Context) bool {
 
 // back tells that a reader goes away: what it was given has been handled.
 func (q *Queue[T]) back() {
+	q.enter(-1)
+	q.settle()
+}
+
+// settle has what was given to readers count as handled.
+func (q *Queue[T]) settle() {
 	q.mu.Lock()
-	q.readers--
 	q.share(nil)
 	if q.refilling {
 		q.mu.Unlock()
@@ -248,14 +253,41 @@ func (q *Queue[T]) Chan() <-chan Event[T] {
 
 func (q *Queue[T]) feed() {
 	defer close(q.ch)
-	for e, err := range q.Events(context.Background()) {
-		if err != nil {
-			return
-		}
-		select {
-		case q.ch <- e:
-		case <-q.stopping:
+	q.enter(1)
+	defer q.back()
+	for {
+		e, ok := q.reserve()
+		switch {
+		case ok:
+			select {
+			case q.ch <- e:
+			case <-q.stopping:
+				return
+			}
+			// Only now: an event that nobody received is not handled. If the
+			// end came in between, it has been counted as discarded.
+			if !q.batch.hand.begin() {
+				q.batch.src.received()
+				return
+			}
+			q.settle()
+		case !q.refill(context.Background()):
+			q.batch.src.leave(&q.batch)
 			return
 		}
 	}
+}
+
+// reserve is the next event of those at hand, which is not yet begun.
+func (q *Queue[T]) reserve() (e Event[T], ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.share(nil)
+	b := &q.batch
+	if q.refilling || b.i >= len(b.events) || b.hand.halted() {
+		return e, false
+	}
+	e = b.events[b.i]
+	b.i++
+	return e, true
 }

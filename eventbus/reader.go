@@ -259,6 +259,13 @@ func (r *reader[T]) nudge() {
 	r.topic.mu.Unlock()
 }
 
+func (r *reader[T]) received() {
+	r.topic.mu.Lock()
+	r.handled++
+	r.discarded--
+	r.topic.mu.Unlock()
+}
+
 func (r *reader[T]) subscription() *Subscription { return r.sub }
 
 func (r *reader[T]) forget() { r.topic.forget(r.sub) }
