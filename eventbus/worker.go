@@ -121,6 +121,9 @@ func (w *worker[T]) runData() {
 
 func (w *worker[T]) runEvents() {
 	fn := w.call.event
+	if fn == nil { // a handler of data, of whose failures the event is wanted
+		fn = w.call.direct
+	}
 	for w.i < len(w.events) {
 		if !w.hand.begin() {
 			w.stop()
