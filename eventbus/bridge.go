@@ -14,8 +14,6 @@ import (
 
 const jsonType = "application/json"
 
-var failureType = reflect.TypeFor[Failure]()
-
 // An Encoded is an event on its way between processes: the attributes of
 // CloudEvents 1.0 and the data in the form of ContentType.
 type Encoded struct {
@@ -23,7 +21,7 @@ type Encoded struct {
 	Topic                     string
 	Key                       string // partitionkey
 	ContentType               string // datacontenttype
-	Origin                    string // identifies the bus it was first published on
+	Origin                    string // the bus it was first published on; "" if it began outside of any
 	Time                      time.Time
 	Seq                       int64 // on the bus that sends it
 	Header                    map[string]string
@@ -106,6 +104,15 @@ func (b *Bus) Attach(ctx context.Context, br Bridge, cfg BridgeConfig) (*Subscri
 		return nil, err
 	}
 	a.sub = sub
+	b.mu.Lock()
+	if b.shut != nil { // it came too late for Close to know of it
+		b.mu.Unlock()
+		cancel(ErrClosed)
+		sub.Cancel()
+		return nil, &Error{Topic: sub.where, Err: ErrClosed}
+	}
+	b.attached = append(b.attached, a)
+	b.mu.Unlock()
 	a.running.Store(int64(len(cfg.Import)) + 1)
 	for _, pattern := range cfg.Import {
 		go func() {
@@ -113,9 +120,6 @@ func (b *Bus) Attach(ctx context.Context, br Bridge, cfg BridgeConfig) (*Subscri
 			a.receive(receiving, pattern)
 		}()
 	}
-	b.mu.Lock()
-	b.attached = append(b.attached, a)
-	b.mu.Unlock()
 	sub.onDone(a.exportEnds)
 	return sub, nil
 }
@@ -220,13 +224,13 @@ func (a *attach) deliver(ctx context.Context, in Encoded) error {
 	// In a ring of bridges it comes from both sides, and a bridge may repeat
 	// itself. If the first of two fails, its bridge is told and comes again.
 	key := in.Origin + " " + in.ID
-	if !a.bus.arrived.add(key) {
+	if !a.bus.arrived.begin(key) {
 		return nil
 	}
+	accepted := false
+	defer func() { a.bus.arrived.end(key, accepted) }() // also if a Sync handler ends the goroutine
 	err := a.receiveOnce(ctx, in)
-	if err != nil {
-		a.bus.arrived.remove(key)
-	}
+	accepted = err == nil
 	return err
 }
 
@@ -252,13 +256,13 @@ func (a *attach) receiveOnce(ctx context.Context, in Encoded) error {
 type arrivals struct {
 	mu    sync.Mutex // a leaf
 	keys  map[string]struct{}
-	order fifo[string]
+	order fifo[string] // of those that were accepted; those under way are not in it
 }
 
 const maxArrivals = 4096
 
-// add reports whether the event is new.
-func (a *arrivals) add(key string) bool {
+// begin reports whether the event is new: if so, end has to follow.
+func (a *arrivals) begin(key string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if _, ok := a.keys[key]; ok {
@@ -268,18 +272,22 @@ func (a *arrivals) add(key string) bool {
 		a.keys = make(map[string]struct{})
 	}
 	a.keys[key] = struct{}{}
+	return true
+}
+
+// end has an event remembered, or be new again. One that fails time and again
+// must not take the place of others, so only those accepted are counted.
+func (a *arrivals) end(key string, accepted bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !accepted {
+		delete(a.keys, key)
+		return
+	}
 	if a.order.push(key); a.order.len() > maxArrivals {
 		oldest, _ := a.order.pop()
 		delete(a.keys, oldest)
 	}
-	return true
-}
-
-// remove has the event be new again.
-func (a *arrivals) remove(key string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	delete(a.keys, key) // from order it goes in time
 }
 
 // find is the live topic of that name, nil if there is none.

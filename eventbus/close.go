@@ -105,11 +105,11 @@ func (b *Bus) run(s *shutdown, ctx context.Context) {
 		a.stopImport()
 	}
 	for _, t := range topics {
-		if t.typeOf() == failureType {
-			t.close(closing)
-		} else {
-			t.close(closed)
+		state := closed
+		if _, dead := t.(*Topic[Failure]); dead {
+			state = closing
 		}
+		t.close(state)
 	}
 	b.responders.Range(func(_, r any) bool {
 		r.(impl).stop(nil)
