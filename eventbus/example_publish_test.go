@@ -111,8 +111,8 @@ func ExampleTopic_TryPublish() {
 	// skipped: eventbus: queue full: topic "ticks", subscription "display"
 }
 
-// A batch takes one lock and follows each other: no event of another publisher
-// comes in between.
+// The events of a batch follow each other: none of another publisher comes in
+// between.
 func ExampleTopic_PublishBatch() {
 	ctx := context.Background()
 	bus := eventbus.MustNew(eventbus.Config{})

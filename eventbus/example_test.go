@@ -39,10 +39,7 @@ func Example() {
 
 // All that is wrong with a Config is told at once.
 func ExampleNew() {
-	_, err := eventbus.New(eventbus.Config{
-		Source:        "%",
-		AroundPublish: []eventbus.Interceptor{nil},
-	})
+	_, err := eventbus.New(eventbus.Config{Name: "shop\n", Source: "%"})
 	fmt.Println(err)
 
 	bus, err := eventbus.New(eventbus.Config{}) // the zero Config is good
@@ -51,8 +48,8 @@ func ExampleNew() {
 	}
 	fmt.Println(bus.Close(context.Background()))
 	// Output:
-	// eventbus: New: Source is "%", want a URI reference
-	// AroundPublish[0] is nil, want a function
+	// eventbus: New: Name is "shop\n", want valid UTF-8 without control characters
+	// Source is "%", want a URI reference
 	// <nil>
 }
 

@@ -111,7 +111,7 @@ func ExampleTopicConfig_agreement() {
 	same, err := eventbus.NewTopic[Order](bus, "orders", eventbus.TopicConfig{})
 	fmt.Println(same == orders, err)
 	// Output:
-	// eventbus: topic "orders": Capacity is 128, want 64, as the topic has it
+	// eventbus: topic "orders": Capacity is 128, want 64, as the topic has already
 	// true <nil>
 }
 
