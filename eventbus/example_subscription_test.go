@@ -61,7 +61,8 @@ func ExampleSubscription_Cancel() {
 	// <nil>
 }
 
-// A handler may end its own subscription, and those that follow wait for Done.
+// A handler ends its own subscription by the context that was given to Subscribe.
+// Done is closed when its last call has returned.
 func ExampleSubscription_Done() {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	bus := eventbus.MustNew(eventbus.Config{})
