@@ -13,11 +13,12 @@ import (
 
 	"github.com/mainstay-go/mainstay/examples/benchmarks/bench"
 	"github.com/mainstay-go/mainstay/examples/benchmarks/breakerbench"
+	"github.com/mainstay-go/mainstay/examples/benchmarks/eventbusbench"
 )
 
 // subjects are what there is to measure, one per package of Mainstay.
 func subjects() []bench.Subject {
-	return []bench.Subject{breakerbench.Subject()}
+	return []bench.Subject{breakerbench.Subject(), eventbusbench.Subject()}
 }
 
 func main() {

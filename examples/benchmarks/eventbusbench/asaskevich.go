@@ -7,24 +7,28 @@ import (
 // asaskevichAsync is transactional: a handler is called for one event at a time,
 // as ours are, by a goroutine for each call.
 func asaskevichAsync(data *[distinct]int64, handlers []handler[int64]) (feed, func()) {
-	return asaskevichWith(data, handlers, func(b asaskevich.Bus, fn any) error {
-		return b.SubscribeAsync("x", fn, true)
-	})
+	b := asaskevich.New()
+	for _, fn := range handlers {
+		must(b.SubscribeAsync("x", asaskevichFunc(fn), true))
+	}
+	return asaskevichFeed(b, data), b.WaitAsync
 }
 
 func asaskevichSync(data *[distinct]int64, handlers []handler[int64]) (feed, func()) {
-	return asaskevichWith(data, handlers, func(b asaskevich.Bus, fn any) error {
-		return b.Subscribe("x", fn)
-	})
-}
-
-// asaskevichWith has functions without a context: each argument costs.
-func asaskevichWith(data *[distinct]int64, handlers []handler[int64], subscribe func(b asaskevich.Bus, fn any) error) (publish feed, closing func()) {
 	b := asaskevich.New()
 	for _, fn := range handlers {
-		must(subscribe(b, func(v int64) { must(fn(background, v)) }))
+		must(b.Subscribe("x", asaskevichFunc(fn)))
 	}
-	publish = func(n int) (failed int) {
+	return asaskevichFeed(b, data), b.WaitAsync
+}
+
+// asaskevichFunc gets no context: each argument costs.
+func asaskevichFunc(fn handler[int64]) func(int64) {
+	return func(v int64) { must(fn(background, v)) }
+}
+
+func asaskevichFeed(b asaskevich.Bus, data *[distinct]int64) feed {
+	return func(n int) (failed int) {
 		next := 0
 		for range n {
 			b.Publish("x", data[next])
@@ -34,5 +38,4 @@ func asaskevichWith(data *[distinct]int64, handlers []handler[int64], subscribe 
 		}
 		return 0
 	}
-	return publish, b.WaitAsync
 }

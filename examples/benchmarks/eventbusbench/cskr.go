@@ -8,6 +8,11 @@ import (
 
 // cskr has a goroutine for each subscription.
 func cskr(data *[distinct]int64, handlers []handler[int64]) (feed, func()) {
+	_, publish, closing := cskrBus(data, handlers)
+	return publish, closing
+}
+
+func cskrBus(data *[distinct]int64, handlers []handler[int64]) (*pubsub.PubSub[string, int64], feed, func()) {
 	ps := pubsub.New[string, int64](capacity)
 	var readers sync.WaitGroup
 	for _, fn := range handlers {
@@ -28,8 +33,21 @@ func cskr(data *[distinct]int64, handlers []handler[int64]) (feed, func()) {
 		}
 		return 0
 	}
-	return publish, func() {
+	return ps, publish, func() {
 		ps.Shutdown()
 		readers.Wait()
 	}
+}
+
+// cskrChanges reads the channel of a subscription to its end.
+func cskrChanges(data *[distinct]int64, handlers []handler[int64]) membership {
+	ps, publish, closing := cskrBus(data, handlers)
+	return membership{publish, func(fn handler[int64]) error {
+		ch := ps.Sub("x")
+		ps.Unsub(ch, "x")
+		for v := range ch {
+			must(fn(background, v))
+		}
+		return nil
+	}, closing}
 }

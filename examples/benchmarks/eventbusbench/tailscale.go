@@ -10,20 +10,16 @@ import (
 // tailscale has a client and a goroutine for each subscription, which receives
 // in the way its documentation shows.
 func tailscale(data *[distinct]int64, handlers []handler[int64]) (feed, func()) {
+	_, publish, closing := tailscaleBus(data, handlers)
+	return publish, closing
+}
+
+func tailscaleBus(data *[distinct]int64, handlers []handler[int64]) (*tailscalebus.Bus, feed, func()) {
 	b := tailscalebus.NewWithOptions(tailscalebus.BusOptions{Logf: logger.Discard})
 	var readers sync.WaitGroup
 	for _, fn := range handlers {
 		sub := tailscalebus.Subscribe[int64](b.Client("sub"))
-		readers.Go(func() {
-			for {
-				select {
-				case v := <-sub.Events():
-					must(fn(background, v))
-				case <-sub.Done():
-					return
-				}
-			}
-		})
+		readers.Go(func() { tailscaleRead(sub, fn) })
 	}
 	p := tailscalebus.Publish[int64](b.Client("pub"))
 	publish := func(n int) (failed int) {
@@ -36,8 +32,32 @@ func tailscale(data *[distinct]int64, handlers []handler[int64]) (feed, func()) 
 		}
 		return 0
 	}
-	return publish, func() {
+	return b, publish, func() {
 		b.Close()
 		readers.Wait()
 	}
+}
+
+func tailscaleRead(sub *tailscalebus.Subscriber[int64], fn handler[int64]) {
+	for {
+		select {
+		case v := <-sub.Events():
+			must(fn(background, v))
+		case <-sub.Done():
+			return
+		}
+	}
+}
+
+// tailscaleChanges closes the client: closing a subscription alone leaves its
+// goroutine.
+func tailscaleChanges(data *[distinct]int64, handlers []handler[int64]) membership {
+	b, publish, closing := tailscaleBus(data, handlers)
+	return membership{publish, func(fn handler[int64]) error {
+		c := b.Client("sub")
+		sub := tailscalebus.Subscribe[int64](c)
+		c.Close()
+		tailscaleRead(sub, fn)
+		return nil
+	}, closing}
 }

@@ -1,6 +1,7 @@
 package eventbusbench
 
 import (
+	"context"
 	"encoding/binary"
 	"sync"
 
@@ -11,6 +12,11 @@ import (
 // watermill has a goroutine for each subscription that acknowledges its
 // messages. They have no UUID, which is less work than its guide has them do.
 func watermill(data *[distinct]int64, handlers []handler[int64]) (feed, func()) {
+	_, publish, closing := watermillBus(data, handlers)
+	return publish, closing
+}
+
+func watermillBus(data *[distinct]int64, handlers []handler[int64]) (*gochannel.GoChannel, feed, func()) {
 	ps := gochannel.NewGoChannel(gochannel.Config{OutputChannelBuffer: capacity}, nil)
 	var readers sync.WaitGroup
 	for _, fn := range handlers {
@@ -35,8 +41,25 @@ func watermill(data *[distinct]int64, handlers []handler[int64]) (feed, func()) 
 		}
 		return failed
 	}
-	return publish, func() {
+	return ps, publish, func() {
 		must(ps.Close())
 		readers.Wait()
 	}
+}
+
+// watermillChanges waits for the end of a subscription, as ours do.
+func watermillChanges(data *[distinct]int64, handlers []handler[int64]) membership {
+	ps, publish, closing := watermillBus(data, handlers)
+	return membership{publish, func(fn handler[int64]) error {
+		ctx, cancel := context.WithCancel(background)
+		messages, err := ps.Subscribe(ctx, "x")
+		cancel()
+		if err != nil {
+			return err
+		}
+		for range messages {
+			must(fn(ctx, 0))
+		}
+		return nil
+	}, closing}
 }

@@ -263,3 +263,11 @@ func got[T any](v T, err error) T {
 	must(err)
 	return v
 }
+
+// want is an error if a condition does not hold.
+func want(holds bool, format string, args ...any) error {
+	if holds {
+		return nil
+	}
+	return fmt.Errorf(format, args...)
+}
