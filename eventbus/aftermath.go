@@ -29,9 +29,30 @@ func (a *aftermath) due() bool {
 		a.sub.bus.hooks.Dropped != nil)
 }
 
+// runAll deals with several. A hook that ends its goroutine keeps no other from
+// its turn.
+func runAll(ctx context.Context, after []aftermath) {
+	if len(after) == 0 {
+		return
+	}
+	next := 0
+	defer func() {
+		if next < len(after) {
+			runAll(ctx, after[next:])
+		}
+	}()
+	for next < len(after) {
+		next++
+		after[next-1].run(ctx)
+	}
+}
+
 func (a *aftermath) run(ctx context.Context) {
 	if a.sub == nil {
 		return
+	}
+	if a.finish {
+		defer a.sub.finish() // even if a hook ends the goroutine
 	}
 	retry(a.lines)
 	if a.host != nil {
@@ -41,9 +62,6 @@ func (a *aftermath) run(ctx context.Context) {
 	a.sub.lost(0, a.discarded, a.info)
 	if a.failure != nil {
 		a.sub.failedEarly(ctx, a.info, a.failure)
-	}
-	if a.finish {
-		a.sub.finish()
 	}
 }
 

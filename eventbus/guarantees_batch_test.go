@@ -231,4 +231,3 @@ func TestG11_TheValueIsShared(t *testing.T) {
 		assert.Same(t, v, j.data()[0])
 	}
 }
-

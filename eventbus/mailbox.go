@@ -97,9 +97,7 @@ func (m *mailbox[T]) replay(past []Event[T]) {
 	}
 	m.wakeAll()
 	m.mu.Unlock()
-	for i := range after {
-		after[i].run(m.sub.life.outer)
-	}
+	runAll(m.sub.life.outer, after)
 }
 
 // replayKeyed puts the past before what is queued.

@@ -148,9 +148,7 @@ func (t *Topic[T]) finish(p *pending[T]) error {
 	t.recycle(p)
 	t.mu.Unlock()
 	ctx := org.ctx
-	for i := range after {
-		after[i].run(ctx)
-	}
+	runAll(ctx, after)
 	for i := range unrouted {
 		t.unroute(&unrouted[i])
 	}

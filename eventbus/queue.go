@@ -138,15 +138,18 @@ func (q *Queue[T]) refill(ctx context.Context) bool {
 	}
 	q.refilling = true
 	q.mu.Unlock()
+	over := false
+	defer func() {
+		q.mu.Lock() // also if a hook has ended the goroutine, for the other readers
+		if over {
+			b.events, b.i = b.events[:0], 0
+		}
+		q.refilling = false
+		q.refilled.Broadcast()
+	}()
 	b.release()
-	ok := b.src.take(b, ctx)
-	q.mu.Lock()
-	if !ok {
-		b.events, b.i = b.events[:0], 0
-	}
-	q.refilling = false
-	q.refilled.Broadcast()
-	return ok
+	over = !b.src.take(b, ctx)
+	return !over
 }
 
 // back tells that a reader goes away: what it was given has been handled.

@@ -216,10 +216,8 @@ func (r *reader[T]) drain() {
 	over := r.overLocked()
 	t.cond.Broadcast()
 	t.mu.Unlock()
-	r.sub.lost(uint64(lost), 0, t.info)
-	if over {
-		r.sub.finish()
-	}
+	after := aftermath{sub: r.sub, info: t.info, lagged: uint64(lost), finish: over}
+	after.run(context.Background())
 }
 
 func (r *reader[T]) stats() (s SubscriptionStats) {

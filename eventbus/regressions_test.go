@@ -1,9 +1,13 @@
 package eventbus_test
 
 import (
+	"context"
 	"fmt"
+	"runtime"
+	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -44,4 +48,89 @@ func TestRegression_G39_FailuresPushNothingOut(t *testing.T) {
 		}
 		assert.Equal(t, map[int]int{1: 2, 2: 1, 3: 4094, 4: 1}, counts)
 	})
+}
+
+// Once on a Sync topic ended the subscription before its retries, and so them.
+func TestRegression_G20_OnceIsRetriedOnASyncTopic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, x := newTopic[int](t, eventbus.Config{}, eventbus.TopicConfig{Sync: true})
+		calls := 0
+		s, err := x.SubscribeWith(bg, eventbus.SubscribeConfig[int]{Once: true, Retry: eventbus.Retry{Attempts: -1, Wait: time.Second}},
+			func(context.Context, int) error {
+				if calls++; calls < 3 {
+					return assert.AnError
+				}
+				return nil
+			})
+		require.NoError(t, err)
+		require.NoError(t, x.Publish(bg, 1))
+		assert.Equal(t, 3, calls)
+		<-s.Done()
+
+		// It can be cancelled while it waits, all the same.
+		s, err = x.SubscribeWith(bg, eventbus.SubscribeConfig[int]{Once: true, Retry: eventbus.Retry{Attempts: -1, Wait: time.Second}},
+			func(context.Context, int) error { return assert.AnError })
+		require.NoError(t, err)
+		time.AfterFunc(10*time.Second, s.Cancel)
+		require.ErrorIs(t, x.Publish(bg, 2), assert.AnError)
+		<-s.Done()
+		closed(t, b)
+	})
+}
+
+// The end of a subscription in a retry wait told Handled of an attempt twice.
+func TestRegression_G16_HandledIsToldOfEachAttemptOnce(t *testing.T) {
+	for _, k := range slices.Concat(queuedKinds[:], syncKinds[:]) {
+		var attempts []int
+		k.bus.Hooks.Handled = func(_ context.Context, h eventbus.Handling) { attempts = append(attempts, h.Attempt) }
+		k.run(t, func(t *testing.T, b *eventbus.Bus, x *eventbus.Topic[int]) {
+			s := k.subscribe(t, b, x, func(c *eventbus.SubscribeConfig[int]) { c.Retry = eventbus.Retry{Attempts: -1, Wait: time.Second} },
+				func(context.Context, int) error { return assert.AnError })
+			time.AfterFunc(2*time.Second, s.Cancel)
+			_ = x.Publish(bg, 1)
+			<-s.Done()
+			closed(t, b)
+			assert.Equal(t, []int{1, 2}, attempts)
+		})
+	}
+}
+
+// A hook that ended the goroutine of a reader left the others waiting for it, and
+// one that ended the goroutine of Cancel left the subscription without an end.
+func TestRegression_G18_GoexitOfDropped(t *testing.T) {
+	for _, q := range queues {
+		t.Run(q.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b, x := newTopic[int](t, eventbus.Config{Hooks: eventbus.Hooks{
+					Dropped: func(eventbus.Drop) { runtime.Goexit() },
+				}}, eventbus.TopicConfig{})
+				var ending []*eventbus.Queue[int]
+				for range 3 {
+					q, err := x.Queue(bg, eventbus.SubscribeConfig[int]{OnFull: eventbus.Disconnect, Capacity: 1, Filter: q.filter})
+					require.NoError(t, err)
+					ending = append(ending, q)
+				}
+				lagging, err := x.Queue(bg, eventbus.SubscribeConfig[int]{OnFull: eventbus.DropOldest, Capacity: 1, Filter: q.filter})
+				require.NoError(t, err)
+				go publish(t, x, 1, 2) // the second disconnects all three, and each of the hooks ends the goroutine
+				synctest.Wait()
+				for _, q := range ending {
+					<-q.Done()
+					require.ErrorIs(t, q.Err(), eventbus.ErrFull)
+				}
+				go func() { _, _ = lagging.Next(bg) }()
+				synctest.Wait()
+				ctx, cancel := context.WithTimeout(bg, time.Second)
+				defer cancel()
+				_, err = lagging.Next(ctx)
+				if err != nil {
+					require.ErrorIs(t, err, context.DeadlineExceeded)
+				}
+				go lagging.Cancel()
+				synctest.Wait()
+				closed(t, b)
+				assert.Positive(t, x.Stats().HookPanics)
+			})
+		})
+	}
 }

@@ -49,6 +49,7 @@ func (w *stallWatch[T]) fire() {
 		t.mu.Unlock()
 		return
 	}
+	defer w.again() // even if the hook ends the goroutine
 	front := t.queue.front == w.p
 	s := Stall{Topic: t.info.name, Waiting: t.queue.len, For: w.after}
 	t.mu.Unlock()
@@ -58,6 +59,10 @@ func (w *stallWatch[T]) fire() {
 		}
 		t.info.contain(func() { t.bus.hooks.Stalled(s) })
 	}
+}
+
+// again has it fire once more when the publisher has waited for twice as long.
+func (w *stallWatch[T]) again() {
 	if w.after > math.MaxInt64/2 {
 		return
 	}

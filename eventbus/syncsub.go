@@ -2,6 +2,7 @@ package eventbus
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -19,10 +20,11 @@ type syncSub[T any] struct {
 	once   bool
 	used   atomic.Bool // with once
 
-	stopped                     atomic.Bool
+	stopped                     atomic.Bool // it is out of force
 	failed, filtered, discarded atomic.Uint64
 
 	// Guarded by the lock of the topic.
+	over   bool // nothing shall start any more
 	gone   bool
 	joined int64 // Seq of the last event before it
 	left   int64 // Seq of the last event it covers; 0 while it is subscribed
@@ -45,7 +47,9 @@ func (s *syncSub[T]) handle(e *Event[T]) error {
 		if !s.used.CompareAndSwap(false, true) {
 			return nil // not covered: another publish came first
 		}
-		s.end(nil)
+		// Out of force at once, but not stopped: that would end its retries.
+		s.leave(nil, false)
+		defer s.end(nil)
 	}
 	return s.attempts(e)
 }
@@ -58,7 +62,9 @@ func (s *syncSub[T]) attempts(e *Event[T]) (err error) {
 	returned := false
 	defer func() {
 		if !returned {
-			s.tell(e, attempt, 0, 0, -1, &PanicError{Goexit: true})
+			err := &PanicError{Goexit: true}
+			s.observe(e, attempt, 0, 0, err)
+			s.tell(e, attempt, -1, err)
 		}
 	}()
 	for ; ; attempt++ {
@@ -74,15 +80,16 @@ func (s *syncSub[T]) attempts(e *Event[T]) (err error) {
 		wait := time.Duration(-1)
 		if err != nil {
 			if perr := safely(func() { wait = s.call.retry.wait(attempt, err) }); perr != nil {
-				err = perr
+				err = errors.Join(err, perr)
 			}
 		}
-		s.tell(e, attempt, began, took, wait, err)
+		s.observe(e, attempt, began, took, err)
+		s.tell(e, attempt, wait, err)
 		if wait < 0 {
 			break
 		}
 		if !bus.time.sleep(wait, s.sub.stopping, e.ctx.Done()) {
-			s.tell(e, attempt, began, took, -1, err)
+			s.tell(e, attempt, -1, err)
 			break
 		}
 		s.sub.retried.Add(1)
@@ -94,17 +101,23 @@ func (s *syncSub[T]) attempts(e *Event[T]) (err error) {
 	return &Error{Topic: e.topic.name, Subscription: s.sub.name, Seq: e.Seq, Attempts: attempt, Err: err}
 }
 
-// tell calls the hooks, and makes a dead letter of an event that is given up.
-func (s *syncSub[T]) tell(e *Event[T], attempt int, began int64, took, wait time.Duration, err error) {
-	hooks := &s.sub.bus.hooks
-	if hooks.Handled != nil {
-		e.topic.contain(func() {
-			hooks.Handled(e.ctx, Handling{
-				Topic: e.topic.name, Subscription: s.sub.name, Seq: e.Seq, Attempt: attempt,
-				Age: s.sub.bus.time.age(e.at, began), Took: took, Err: err,
-			})
-		})
+// observe tells the attempt.
+func (s *syncSub[T]) observe(e *Event[T], attempt int, began int64, took time.Duration, err error) {
+	hook := s.sub.bus.hooks.Handled
+	if hook == nil {
+		return
 	}
+	e.topic.contain(func() {
+		hook(e.ctx, Handling{
+			Topic: e.topic.name, Subscription: s.sub.name, Seq: e.Seq, Attempt: attempt,
+			Age: s.sub.bus.time.age(e.at, began), Took: took, Err: err,
+		})
+	})
+}
+
+// tell tells the failure, and makes a dead letter of an event that is given up.
+func (s *syncSub[T]) tell(e *Event[T], attempt int, wait time.Duration, err error) {
+	hooks := &s.sub.bus.hooks
 	if err == nil || hooks.Failed == nil && s.call.dead == nil {
 		return
 	}
@@ -130,16 +143,23 @@ func (s *syncSub[T]) join() {
 func (s *syncSub[T]) stop(err error) { s.end(err) }
 func (s *syncSub[T]) drain()         { s.end(nil) }
 
-// end takes it out of force.
-func (s *syncSub[T]) end(err error) {
+// end takes it out of force and stops it.
+func (s *syncSub[T]) end(err error) { s.leave(err, true) }
+
+// leave takes it out of force, and stops it if so wanted: no further attempt of
+// a call that is running, then.
+func (s *syncSub[T]) leave(err error, stop bool) {
 	t := s.topic
 	t.mu.Lock()
+	if stop && !s.over {
+		s.over = true
+		s.sub.stopped(err)
+	}
 	if s.stopped.Load() {
 		t.mu.Unlock()
 		return
 	}
 	s.stopped.Store(true)
-	s.sub.stopped(err)
 	if s.plain == nil {
 		t.sync.special--
 	}

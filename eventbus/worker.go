@@ -32,11 +32,12 @@ type trial[T any] struct {
 type stage uint8
 
 const (
-	idle    stage = iota // no event
-	calling              // the call is being made
-	called               // it has returned err
-	judged               // wait is known; negative: no further attempt
-	told                 // the hooks have been called
+	idle     stage = iota // no event
+	calling               // the call is being made
+	called                // it has returned err
+	judged                // wait is known; negative: no further attempt
+	observed              // Hooks.Handled has been called
+	told                  // and Hooks.Failed
 )
 
 // loop is the life of the goroutine.
@@ -197,6 +198,9 @@ func (w *worker[T]) conclude() {
 				w.judge()
 			}
 		case judged:
+			w.stage = observed
+			w.observe()
+		case observed:
 			w.stage = told
 			w.tell()
 		case told:
@@ -209,8 +213,8 @@ func (w *worker[T]) conclude() {
 				w.attempt++
 				sub.retried.Add(1)
 				w.try()
-			default: // the subscription has ended
-				w.wait, w.stage = -1, judged
+			default: // the subscription has ended, which Failed has to know
+				w.wait, w.stage = -1, observed
 			}
 		}
 	}
@@ -225,22 +229,29 @@ func (w *worker[T]) judge() {
 	w.wait = wait
 }
 
-// tell calls the hooks.
-func (w *worker[T]) tell() {
+// observe tells the attempt.
+func (w *worker[T]) observe() {
 	sub, e := w.hand.sub, &w.event
-	hooks := &sub.bus.hooks
-	if hooks.Handled != nil {
-		e.topic.contain(func() {
-			hooks.Handled(w.context(e.ctx), Handling{
-				Topic: e.topic.name, Subscription: sub.name, Seq: e.Seq, Attempt: w.attempt,
-				Age: sub.bus.time.age(e.at, w.began), Took: w.took, Err: w.err,
-			})
+	hook := sub.bus.hooks.Handled
+	if hook == nil {
+		return
+	}
+	e.topic.contain(func() {
+		hook(w.context(e.ctx), Handling{
+			Topic: e.topic.name, Subscription: sub.name, Seq: e.Seq, Attempt: w.attempt,
+			Age: sub.bus.time.age(e.at, w.began), Took: w.took, Err: w.err,
 		})
+	})
+}
+
+// tell tells the failure.
+func (w *worker[T]) tell() {
+	hook := w.hand.sub.bus.hooks.Failed
+	if w.err == nil || hook == nil {
+		return
 	}
-	if w.err != nil && hooks.Failed != nil {
-		f := w.failure()
-		e.topic.contain(func() { hooks.Failed(w.context(e.ctx), f) })
-	}
+	f := w.failure()
+	w.event.topic.contain(func() { hook(w.context(w.event.ctx), f) })
 }
 
 func (w *worker[T]) failure() Failure {
