@@ -56,10 +56,10 @@ func ExampleRetry() {
 	// 1 handled, 3 retried, <nil>
 }
 
-// A retryAfter is an error that knows when to come again.
-type retryAfter time.Duration
+// A BusyError knows when to come again.
+type BusyError time.Duration
 
-func (e retryAfter) Error() string { return "busy for " + time.Duration(e).String() }
+func (e BusyError) Error() string { return "busy for " + time.Duration(e).String() }
 
 // Delay decides by the error: whether there is another attempt, and when.
 func ExampleRetry_delay() {
@@ -67,12 +67,12 @@ func ExampleRetry_delay() {
 	hasty := hastyClock{clock.NewMock()} // nil in a program: system time
 	bus := eventbus.MustNew(eventbus.Config{Clock: hasty})
 	orders := eventbus.MustNewTopic[Order](bus, "orders.placed", eventbus.TopicConfig{})
-	answers := []error{retryAfter(time.Minute), errors.New("no such customer")}
+	answers := []error{BusyError(time.Minute), errors.New("no such customer")}
 	s, err := orders.SubscribeWith(ctx, eventbus.SubscribeConfig[Order]{
 		Retry: eventbus.Retry{
 			Attempts: 10,
 			Delay: func(_ int, err error) time.Duration {
-				if busy := retryAfter(0); errors.As(err, &busy) {
+				if busy := BusyError(0); errors.As(err, &busy) {
 					return time.Duration(busy)
 				}
 				return -1 // pointless

@@ -264,3 +264,26 @@ func ExampleSubscribeConfig_from() {
 	// event 2 order 8
 	// <nil>
 }
+
+// On a Sync topic Order says who comes first: what may refuse, before what acts.
+func ExampleSubscribeConfig_order() {
+	ctx := context.Background()
+	bus := eventbus.MustNew(eventbus.Config{})
+	saving := eventbus.MustNewTopic[Order](bus, "orders.saving", eventbus.TopicConfig{Sync: true})
+	for step, order := range map[string]int{"write": 2, "check": 1, "log": 3} {
+		_, err := saving.SubscribeWith(ctx, eventbus.SubscribeConfig[Order]{Order: order},
+			func(_ context.Context, o Order) error {
+				fmt.Println(step, "order", o.ID)
+				return nil
+			})
+		if err != nil {
+			log.Fatal(err)
+		}
+	}
+	fmt.Println(saving.Publish(ctx, Order{ID: 7}))
+	// Output:
+	// check order 7
+	// write order 7
+	// log order 7
+	// <nil>
+}
