@@ -69,7 +69,7 @@ type requestKey struct{}
 // contexts are made beforehand: who publishes has one anyway.
 func contexts() (all [distinct]context.Context) {
 	for i := range all {
-		all[i] = context.WithValue(background, requestKey{}, i)
+		all[i] = context.WithValue(background, requestKey{}, i) //nolint:fatcontext // none is made from another
 	}
 	return all
 }

@@ -39,7 +39,7 @@ var settings = []bench.Setting{
 	{
 		Library: "tailscale", Module: "tailscale.com",
 		Text: "util/eventbus: a Client for each subscription, read in the loop of its documentation, which costs less than SubscribeFunc. " +
-			"Events have no context, and the queue of a subscription has no limit.",
+			"Events have no context, and the queue of a subscription has no limit. It is left out beside 10,000 subscriptions, which take it a second to set up.",
 	},
 	{
 		Library: "asaskevich", Module: "github.com/asaskevich/EventBus",
@@ -65,8 +65,7 @@ const (
 	whyContexts = "A channel hands over the data alone. Each of our handlers gets a context of its own with the values of the publisher's, which has to be made when that changes."
 	whyLarge    = "Ours copies data three times, into the ring, out of it and to the handler; a channel whose reader waits copies once less. Large data is published as a pointer."
 	whyTimed    = "A Queue hands out whole events: the clock is read for each, and their envelope is copied. A channel hands over the data alone."
-	whyLatency  = "All readers of a topic wait at one place and are woken together, which makes waking nobody cheap and waking all dearer. Channels wake theirs one by one, so the first have begun when the last are woken."
-	whyMembers  = "Ours starts a goroutine and waits until it has ended. cskr makes a channel, ro an entry in a map, and both leave the goroutine to the user."
+	whyLatency  = "A reader that is woken takes the lock of the topic to get at its event, all readers of a topic the same one. Each channel has its own, and its sender hands the value over."
 	whyBeside   = "The end of a subscription wakes all that wait on the topic, so that each looks whether it is meant."
 	whySync     = "Adding to the list of a Sync topic, or taking from it, copies it, so that Publish reads it without a lock."
 )
@@ -292,7 +291,7 @@ func subscribing() bench.Group {
 			Others: []bench.Other{
 				{Case: changes("mainstay Subscribe + Cancel, beside 10", few, oursChanges(eventbus.TopicConfig{})), AtMost: 2, Floor: true},
 				{Case: changes("watermill Subscribe + cancel", many, watermillChanges), Why: whyBeside},
-				{Case: changes("cskr Sub + Unsub", many, cskrChanges), Why: whyMembers},
+				{Case: changes("cskr Sub + Unsub", many, cskrChanges), Why: whyBeside},
 			},
 		},
 	}}

@@ -10,11 +10,6 @@ import (
 // tailscale has a client and a goroutine for each subscription, which receives
 // in the way its documentation shows.
 func tailscale(data *[distinct]int64, handlers []handler[int64]) (feed, func()) {
-	_, publish, closing := tailscaleBus(data, handlers)
-	return publish, closing
-}
-
-func tailscaleBus(data *[distinct]int64, handlers []handler[int64]) (*tailscalebus.Bus, feed, func()) {
 	b := tailscalebus.NewWithOptions(tailscalebus.BusOptions{Logf: logger.Discard})
 	var readers sync.WaitGroup
 	for _, fn := range handlers {
@@ -32,7 +27,7 @@ func tailscaleBus(data *[distinct]int64, handlers []handler[int64]) (*tailscaleb
 		}
 		return 0
 	}
-	return b, publish, func() {
+	return publish, func() {
 		b.Close()
 		readers.Wait()
 	}
@@ -47,17 +42,4 @@ func tailscaleRead(sub *tailscalebus.Subscriber[int64], fn handler[int64]) {
 			return
 		}
 	}
-}
-
-// tailscaleChanges closes the client: closing a subscription alone leaves its
-// goroutine.
-func tailscaleChanges(data *[distinct]int64, handlers []handler[int64]) membership {
-	b, publish, closing := tailscaleBus(data, handlers)
-	return membership{publish, func(fn handler[int64]) error {
-		c := b.Client("sub")
-		sub := tailscalebus.Subscribe[int64](c)
-		c.Close()
-		tailscaleRead(sub, fn)
-		return nil
-	}, closing}
 }

@@ -3,6 +3,7 @@ package eventbusbench
 import (
 	"context"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -36,7 +37,10 @@ type fault func(n int, handlers []handler[int64], data *[distinct]int64)
 
 func faulty(do fault) maker[int64] {
 	return func(data *[distinct]int64, handlers []handler[int64]) (feed, func()) {
+		var mu sync.Mutex
 		return func(n int) (failed int) {
+			mu.Lock()
+			defer mu.Unlock()
 			do(n, handlers, data)
 			return 0
 		}, func() {}
@@ -185,11 +189,11 @@ func TestIdleBusHasNoGoroutine(t *testing.T) {
 			return runtime.NumGoroutine() - before
 		}
 		b, queued := ours[int64](eventbus.TopicConfig{}, nil)
-		sync := eventbus.MustNewTopic[int64](b, "y", eventbus.TopicConfig{Sync: true})
+		direct := eventbus.MustNewTopic[int64](b, "y", eventbus.TopicConfig{Sync: true})
 		got(queued.Queue(background, eventbus.SubscribeConfig[int64]{OnFull: eventbus.DropOldest}))
-		got(sync.Subscribe(background, small.count(new(tally))))
+		got(direct.Subscribe(background, small.count(new(tally))))
 		must(queued.Publish(background, 1))
-		must(sync.Publish(background, 1))
+		must(direct.Publish(background, 1))
 		assert.Zero(t, goroutines())
 
 		got(queued.Subscribe(background, small.count(new(tally))))
