@@ -26,6 +26,7 @@ import (
 
 	"github.com/mainstay-go/mainstay/breaker"
 	"github.com/mainstay-go/mainstay/breaker/breakerhttp"
+	"github.com/mainstay-go/mainstay/eventbus"
 )
 
 func charge(context.Context, string) (string, error) { return "receipt", nil }
@@ -181,6 +182,35 @@ func Example_group() {
 	// Output: <nil>
 }
 
+type Order struct{ ID int }
+
+func sendReceipt(_ context.Context, o Order) error {
+	fmt.Println("receipt for order", o.ID)
+	return nil
+}
+
+func sell(ctx context.Context) error {
+	bus := eventbus.MustNew(eventbus.Config{})
+	orders := eventbus.MustNewTopic[Order](bus, "orders.placed", eventbus.TopicConfig{})
+
+	_, err := orders.Subscribe(ctx, func(ctx context.Context, o Order) error {
+		return sendReceipt(ctx, o)
+	})
+	if err != nil {
+		return err
+	}
+	err = orders.Publish(ctx, Order{ID: 7})
+	return errors.Join(err, bus.Close(ctx)) // waits until it is handled
+}
+
+// The quick start of package eventbus.
+func Example_events() {
+	fmt.Println(sell(context.Background()))
+	// Output:
+	// receipt for order 7
+	// <nil>
+}
+
 func TestSynctest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := breaker.MustNew("stock", breaker.Config{OpenFor: time.Minute, CloseAfter: 1})
@@ -214,6 +244,7 @@ func TestREADME(t *testing.T) {
 		"../README.md":                  block,
 		"../breaker/doc.go":             quickStart,
 		"../breaker/breakerhttp/doc.go": quickStart,
+		"../eventbus/doc.go":            quickStart,
 	} {
 		shown := pattern.FindAllStringSubmatch(read(t, file), -1)
 		require.NotEmpty(t, shown, "%s", file)
