@@ -47,9 +47,14 @@ func (c *crew) halt(err error) (discarded uint64) {
 	return discarded
 }
 
-// leave is the end of a hand, and reports whether it was the last.
+// leave is the end of a hand, and reports whether it was the last. That of a
+// Queue leaves no event behind that its channel still holds out to somebody: the
+// end comes when that has been received.
 func (c *crew) leave(h *hand) bool {
 	h.settle(&c.account)
+	if h.n > 0 {
+		return false
+	}
 	c.working--
 	if c.working > 0 || c.gone {
 		return false

@@ -17,7 +17,8 @@ type hand struct {
 
 	// word is what the hand has done with what it took. From the lowest bit: how
 	// many calls it began, 16 bits; how many of these ended in failure, 16 bits;
-	// which batch this is, 30 bits; whether it has to stop.
+	// which batch this is, 29 bits and one for its overflow; see sharedBit;
+	// whether it has to stop.
 	word atomic.Uint64
 
 	// step is what the next call adds to word: one call, and the failure of the
@@ -25,7 +26,7 @@ type hand struct {
 	step uint64
 
 	// Guarded by the lock of the queue.
-	n       int    // how many events it took
+	n       int    // how many events it has that are not settled
 	key     string // of the one event it took, with several workers
 	stopped bool
 	stopAt  uint64 // the word when it was told to stop
@@ -38,6 +39,7 @@ const (
 	oneCall    uint64 = 1
 	oneFailure uint64 = 1 << 16
 	oneBatch   uint64 = 1 << 32
+	overflow   uint64 = 1 << 61
 	sharedBit  uint64 = 1 << 62 // of a Queue: the batch is not read by one alone any more
 	stopBit    uint64 = 1 << 63
 
@@ -65,10 +67,22 @@ func (h *hand) halted() bool { return h.word.Load()&stopBit != 0 }
 // failed notes that the call which has just ended was a failure.
 func (h *hand) failed() { h.step = oneCall + oneFailure }
 
-// took starts a batch of n events. The lock of the queue is held.
+// took starts a batch of n more events. The lock of the queue is held.
 func (h *hand) took(n int) {
-	h.n = n
-	h.word.Store((h.word.Load() + oneBatch) &^ (callMask | failureMask | sharedBit | stopBit))
+	h.n += n
+	h.next(0)
+}
+
+// next starts a batch, without the calls of the last one that have been settled.
+// The channel of a Queue may begin a call at the same time: it holds an event of
+// an earlier batch until somebody receives it.
+func (h *hand) next(settled uint64) {
+	for {
+		word := h.word.Load()
+		if h.word.CompareAndSwap(word, (word+oneBatch-settled)&^(overflow|sharedBit)) {
+			return
+		}
+	}
 }
 
 // stop tells the hand to make no more calls. The lock of the queue is held, so
@@ -111,5 +125,5 @@ func (h *hand) settle(a *account) {
 		h.stopAt &^= callMask | failureMask
 		return
 	}
-	h.took(h.n)
+	h.next(word & (callMask | failureMask))
 }

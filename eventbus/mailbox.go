@@ -286,9 +286,13 @@ func (m *mailbox[T]) wakeAll() {
 }
 
 func (m *mailbox[T]) take(b *batch[T], ctx context.Context) bool {
+	got := false
 	m.mu.Lock()
-	m.settle(&b.hand)
-	for !m.fetch(b) {
+	for {
+		m.settle(&b.hand) // again after a wait: the channel of a Queue may have been received from
+		if got = m.fetch(b); got {
+			break
+		}
 		if m.stopped || m.draining && m.waiting() == 0 || ctx != nil && ctx.Err() != nil {
 			break
 		}
@@ -296,11 +300,10 @@ func (m *mailbox[T]) take(b *batch[T], ctx context.Context) bool {
 		m.parked++
 		m.cond.Wait()
 	}
-	n := b.hand.n
 	lines := m.freed()
 	m.mu.Unlock()
 	retry(lines)
-	return n > 0
+	return got
 }
 
 // settle accounts for a batch that has come to its end.

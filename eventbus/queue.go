@@ -164,7 +164,8 @@ func (q *Queue[T]) settle() {
 	q.share(nil)
 	if q.refilling {
 		q.mu.Unlock()
-		return // by another reader, which settles it
+		q.batch.src.nudge() // another reader is at it, and settles that too
+		return
 	}
 	q.refilling = true
 	q.mu.Unlock()

@@ -32,10 +32,13 @@ func atOnce(capacity int) int64 {
 func (r *reader[T]) take(b *batch[T], ctx context.Context) bool {
 	t := r.topic
 	var lost, skipped int64
-	yielded := false
+	got, yielded := false, false
 	t.mu.Lock()
-	r.settle(&b.hand)
-	for !r.fetch(b, &skipped) {
+	for {
+		r.settle(&b.hand) // again after a wait: the channel of a Queue may have been received from
+		if got = r.fetch(b, &skipped); got {
+			break
+		}
 		lost, skipped = lost+skipped, 0
 		if r.draining && !r.out {
 			r.leaveRing()
@@ -57,10 +60,9 @@ func (r *reader[T]) take(b *batch[T], ctx context.Context) bool {
 		t.cond.Wait()
 	}
 	lost += skipped
-	n := b.hand.n
 	t.mu.Unlock()
 	r.sub.lost(uint64(lost), 0, t.info)
-	return n > 0
+	return got
 }
 
 // settle accounts for a batch that has come to its end.

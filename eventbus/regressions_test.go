@@ -134,3 +134,58 @@ func TestRegression_G18_GoexitOfDropped(t *testing.T) {
 		})
 	}
 }
+
+// An event that a Queue's channel held out was lost to the account when another
+// reader went on, and one received meanwhile was not counted as handled.
+func TestRegression_G25_ChannelBesideOtherReaders(t *testing.T) {
+	for _, q := range queues {
+		t.Run(q.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b, x := newTopic[int](t, eventbus.Config{}, eventbus.TopicConfig{Capacity: 100})
+				q, err := x.Queue(bg, eventbus.SubscribeConfig[int]{Filter: q.filter})
+				require.NoError(t, err)
+				c := q.Chan()
+				publish(t, x, 1, 2, 3)
+				synctest.Wait() // the channel holds out the first
+				for _, want := range []int{2, 3} {
+					e, err := q.Next(bg)
+					require.NoError(t, err)
+					assert.Equal(t, want, e.Data)
+				}
+				ended := make(chan error, 1)
+				go func() {
+					_, err := q.Next(bg)
+					ended <- err
+				}()
+				synctest.Wait() // it waits for a fourth, which is coming back for the third
+				accounted(t, 3, q.Subscription)
+				st := q.Stats()
+				assert.Equal(t, []int{2, 0, 1}, []int{int(st.Handled), st.Running, st.Depth})
+				flushed := make(chan error, 1)
+				go func() { flushed <- b.Flush(bg) }()
+				synctest.Wait()
+				require.Empty(t, flushed)
+				assert.Equal(t, 1, (<-c).Data)
+				require.NoError(t, <-flushed)
+				assert.EqualValues(t, 3, q.Stats().Handled)
+
+				publish(t, x, 4)
+				require.NoError(t, <-ended)
+				publish(t, x, 5)
+				synctest.Wait()
+				closing := make(chan error, 1)
+				go func() { closing <- b.Close(bg) }()
+				synctest.Wait()
+				_, err = q.Next(bg)
+				require.ErrorIs(t, err, eventbus.ErrClosed, "nothing is left but what the channel has")
+				synctest.Wait()
+				require.Empty(t, closing)
+				assert.Equal(t, 5, (<-c).Data)
+				require.NoError(t, <-closing)
+				_, open := <-c
+				assert.False(t, open)
+				assert.EqualValues(t, 5, q.Stats().Handled)
+			})
+		})
+	}
+}

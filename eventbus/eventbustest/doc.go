@@ -36,6 +36,10 @@
 //   - K6: Each of its methods settles the bus first. Expectations compare by
 //     reflect.DeepEqual; a failure shows both lists where they differ, and lets the
 //     test go on.
+//   - K7: [TestBridge] passes without any bridge, and fails one that changes data
+//     or envelope, brings events to other topics, in another order or more often
+//     than admitted, brings them back to where they came from, loses what was
+//     published before Close, or comes again because a handler failed.
 //
 // # Time
 //

@@ -95,15 +95,10 @@ func (r *Recorder[T]) Reset() {
 func (r *Recorder[T]) Expect(want ...T) {
 	r.tb.Helper()
 	got := r.Data()
-	at := 0
-	for at < len(got) && at < len(want) && reflect.DeepEqual(got[at], want[at]) {
-		at++
+	if at := firstDifference(got, want); at >= 0 {
+		r.tb.Errorf("eventbustest: the events of topic %q are not those expected; the first difference is at [%d]:\n%s",
+			r.topic.Name(), at, comparison(got, want, at, at))
 	}
-	if at == len(got) && at == len(want) {
-		return
-	}
-	r.tb.Errorf("eventbustest: the events of topic %q are not those expected; the first difference is at [%d]:\n%s",
-		r.topic.Name(), at, comparison(got, want, at, at))
 }
 
 // ExpectSome fails the test unless this is part of the data of the events since
@@ -111,16 +106,35 @@ func (r *Recorder[T]) Expect(want ...T) {
 func (r *Recorder[T]) ExpectSome(want ...T) {
 	r.tb.Helper()
 	got := r.Data()
-	from := 0 // where to look for the next one
+	if from, i := missing(got, want); i >= 0 {
+		r.tb.Errorf("eventbustest: among the events of topic %q from [%d] on there is none that is expected as [%d]:\n%s",
+			r.topic.Name(), from, i, comparison(got, want, from, i))
+	}
+}
+
+// missing is the first of want that is not in got after those before it, and
+// from where on it is not; negative if all are.
+func missing[T any](got, want []T) (from, i int) {
 	for i, w := range want {
 		n := slices.IndexFunc(got[from:], func(g T) bool { return reflect.DeepEqual(g, w) })
 		if n < 0 {
-			r.tb.Errorf("eventbustest: among the events of topic %q from [%d] on there is none that is expected as [%d]:\n%s",
-				r.topic.Name(), from, i, comparison(got, want, from, i))
-			return
+			return from, i
 		}
 		from += n + 1
 	}
+	return from, -1
+}
+
+// firstDifference is where two lists begin to differ; negative if they do not.
+func firstDifference[T any](got, want []T) int {
+	at := 0
+	for at < len(got) && at < len(want) && reflect.DeepEqual(got[at], want[at]) {
+		at++
+	}
+	if at == len(got) && at == len(want) {
+		return -1
+	}
+	return at
 }
 
 // comparison shows both lists, and in each the place that matters.
