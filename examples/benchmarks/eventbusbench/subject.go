@@ -39,7 +39,7 @@ var settings = []bench.Setting{
 	{
 		Library: "tailscale", Module: "tailscale.com",
 		Text: "util/eventbus: a Client for each subscription, read in the loop of its documentation, which costs less than SubscribeFunc. " +
-			"Events have no context, and the queue of a subscription has no limit. It is left out beside 10,000 subscriptions, which take it a second to set up.",
+			"Events have no context, and the queue of a subscription has no limit. It is left out beside 10,000 subscriptions, which it takes a second to set up and to close.",
 	},
 	{
 		Library: "asaskevich", Module: "github.com/asaskevich/EventBus",

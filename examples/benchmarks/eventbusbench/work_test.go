@@ -179,6 +179,19 @@ func TestContendedPublishersAreSeveral(t *testing.T) {
 	})
 }
 
+// watermill keeps a goroutine for every message that is not acknowledged.
+func TestWatermillAcknowledges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		run := delivery("watermill", 3, small, watermill).New()
+		defer run.Close()
+		before := runtime.NumGoroutine()
+		passed, _ := run.Loop(10)
+		synctest.Wait()
+		assert.Equal(t, 10, passed)
+		assert.Equal(t, before, runtime.NumGoroutine())
+	})
+}
+
 // An idle bus has no goroutine, whatever topics and queues it has, and one for
 // each subscription with a handler; a Sync topic has none.
 func TestIdleBusHasNoGoroutine(t *testing.T) {
