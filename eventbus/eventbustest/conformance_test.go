@@ -1,0 +1,109 @@
+package eventbustest_test
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/mainstay-go/mainstay/eventbus"
+	"github.com/mainstay-go/mainstay/eventbus/eventbustest"
+)
+
+// K7: the core, without any bridge, and bridges without fault conform.
+func TestConformance(t *testing.T) {
+	for name, factory := range conforming() {
+		t.Run(name, func(t *testing.T) { eventbustest.TestBridge(t, factory) })
+	}
+}
+
+// conforming are pairs that pass.
+func conforming() map[string]func(testing.TB) eventbustest.Pair {
+	flaky := func(lost bool) func(*wire, eventbus.Encoded) error {
+		return func(w *wire, e eventbus.Encoded) error {
+			fails := w.sent%3 == 0
+			if !fails || !lost {
+				w.send(e)
+			}
+			if fails {
+				return errors.New("connection reset")
+			}
+			return nil
+		}
+	}
+	again := eventbus.SubscribeConfig[any]{Retry: eventbus.Retry{Attempts: -1, Wait: -1}}
+	return map[string]func(testing.TB) eventbustest.Pair{
+		"same bus":                              same,
+		"joined":                                joined(fault{}),
+		"one way":                               oneWay,
+		"small queues":                          joined(fault{queue: eventbus.SubscribeConfig[any]{Capacity: 1}}),
+		"forward fails, and is repeated":        joined(fault{queue: again, forward: flaky(true)}),
+		"forward fails, although it is sent":    joined(fault{queue: again, forward: flaky(false)}),
+		"more than once, under one ID":          joined(fault{forward: twice("", "")}),
+		"more than once, as is admitted":        joined(fault{forward: twice("elsewhere", ""), atLeastOnce: true}),
+		"no bridge, and more than once allowed": allowing(same),
+		"more than once is allowed, not done":   allowing(oneWay),
+	}
+}
+
+// allowing admits duplicates of a pair.
+func allowing(factory func(testing.TB) eventbustest.Pair) func(testing.TB) eventbustest.Pair {
+	return func(tb testing.TB) eventbustest.Pair {
+		tb.Helper()
+		p := factory(tb)
+		p.AtLeastOnce = true
+		return p
+	}
+}
+
+// twice sends every event twice, the second time from that origin and with that
+// added to its ID.
+func twice(origin, id string) func(*wire, eventbus.Encoded) error {
+	return func(w *wire, e eventbus.Encoded) error {
+		w.send(e)
+		if origin != "" {
+			e.Origin = origin
+		}
+		e.ID += id
+		w.send(e)
+		return nil
+	}
+}
+
+// K7: what conforms does so in a bubble too, where a check can be run on its own.
+func TestConformanceInBubbles(t *testing.T) {
+	for name, factory := range conforming() {
+		t.Run(name, func(t *testing.T) {
+			for check, run := range eventbustest.Checks() {
+				t.Run(check, func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) { run(t, factory) })
+				})
+			}
+		})
+	}
+}
+
+func TestConformanceRefusesMisuse(t *testing.T) {
+	for name, c := range map[string]struct {
+		factory func(testing.TB) eventbustest.Pair
+		says    string
+	}{
+		"no factory": {nil, "eventbustest: the factory is nil"},
+		"no bus":     {func(testing.TB) eventbustest.Pair { return eventbustest.Pair{} }, "eventbustest: a bus of the pair is nil"},
+		"closed": {func(tb testing.TB) eventbustest.Pair {
+			tb.Helper()
+			p := same(tb)
+			assert.NoError(tb, p.In.Close(bg))
+			return p
+		}, "eventbus: closed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for check, run := range eventbustest.Checks() {
+				tried := try(t, func(tb *trial) { run(tb, c.factory) })
+				assert.True(t, tried.stopped, check)
+				assert.Contains(t, tried.said(), c.says, check)
+			}
+		})
+	}
+}
