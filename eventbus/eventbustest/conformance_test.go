@@ -107,3 +107,15 @@ func TestConformanceRefusesMisuse(t *testing.T) {
 		})
 	}
 }
+
+// K7: the suite is all of the checks, each with a pair of its own.
+func TestBridgeRunsAllChecks(t *testing.T) {
+	made := 0
+	eventbustest.TestBridge(t, func(tb testing.TB) eventbustest.Pair {
+		tb.Helper()
+		made++
+		return same(tb)
+	})
+	assert.Equal(t, everyone(), []string{"close", "data", "echo", "envelope", "once", "order", "retry", "topics"})
+	assert.Equal(t, len(everyone()), made)
+}

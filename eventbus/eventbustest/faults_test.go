@@ -85,6 +85,9 @@ func faults() map[string]struct {
 			},
 		}, "close"),
 
+		"hangs at one event": only(fault{hangs: "200"}, "close", "topics"),
+		"refuses publishes":  only(fault{sender: refusing}, everyone()...),
+
 		"mangles characters": only(changing(func(e *eventbus.Encoded) {
 			e.Data = bytes.ToValidUTF8(bytes.ReplaceAll(e.Data, []byte("\u00fc"), []byte{'?'}), nil)
 		}), "data"),
@@ -126,6 +129,13 @@ func faults() map[string]struct {
 		"comes again":       only(fault{receiver: comingAgain}, "retry"),
 		"retries by itself": only(fault{receiver: retrying}, "retry"),
 	}
+}
+
+// refusing lets no publisher publish.
+func refusing() eventbus.Config {
+	return eventbus.Config{AroundPublish: []eventbus.Interceptor{func(eventbus.Handler) eventbus.Handler {
+		return func(context.Context, eventbus.Event[any]) error { return errors.New("not now") }
+	}}}
 }
 
 // hiding tells the bus of every handler that it succeeded.

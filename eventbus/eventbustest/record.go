@@ -36,10 +36,10 @@ func Record[T any](tb testing.TB, b *eventbus.Bus, topic *eventbus.Topic[T]) *Re
 	if err == nil && same != topic {
 		err = fmt.Errorf("topic %q is not one of this bus", name)
 	}
-	if err != nil {
-		tb.Fatalf("eventbustest: record: %v", err)
+	var q *eventbus.Queue[T]
+	if err == nil {
+		q, err = topic.Queue(context.Background(), eventbus.SubscribeConfig[T]{Name: "recorder of " + name, Capacity: -1})
 	}
-	q, err := topic.Queue(context.Background(), eventbus.SubscribeConfig[T]{Name: "recorder of " + name, Capacity: -1})
 	if err != nil {
 		tb.Fatalf("eventbustest: record: %v", err)
 	}
@@ -48,10 +48,10 @@ func Record[T any](tb testing.TB, b *eventbus.Bus, topic *eventbus.Topic[T]) *Re
 	return r
 }
 
-// read takes the events until the end of the bus. An error could only tell that
-// it was closed in a hurry.
+// read takes the events until the end of the bus.
 func (r *Recorder[T]) read(q *eventbus.Queue[T]) {
-	for e, err := range q.Events(context.Background()) {
+	for {
+		e, err := q.Next(context.Background())
 		if err != nil {
 			return
 		}

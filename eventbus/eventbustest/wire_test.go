@@ -35,14 +35,23 @@ type fault struct {
 	// closes is called by Close.
 	closes func(w *wire)
 
-	// receiver is the config of the bus In, whose bridge gets what is sent by w.
+	// hangs is the data of events at which forwarding hangs.
+	hangs string
+
+	// sender and receiver are the configs of the buses Out and In; w is the end
+	// at Out.
+	sender   func() eventbus.Config
 	receiver func(w *wire) eventbus.Config
 
 	queue       eventbus.SubscribeConfig[any] // of the export
 	atLeastOnce bool                          // is admitted
 }
 
-func (w *wire) Forward(_ context.Context, e eventbus.Encoded) error {
+func (w *wire) Forward(ctx context.Context, e eventbus.Encoded) error {
+	if w.hangs != "" && w.hangs == string(e.Data) {
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}
 	w.sent++
 	if w.forward != nil {
 		return w.forward(w, e)
@@ -109,21 +118,30 @@ func (w *wire) Close(context.Context) error {
 	return nil
 }
 
+// newWires are the two ends.
+func newWires(f fault) (x, y *wire) {
+	x = &wire{fault: f, news: make(chan struct{})}
+	y = &wire{fault: f, news: make(chan struct{}), other: x}
+	x.other = y
+	return x, y
+}
+
 // joined are two buses joined by a wire, both ways.
 func joined(f fault) func(testing.TB) eventbustest.Pair {
 	return func(tb testing.TB) eventbustest.Pair {
 		tb.Helper()
-		x := &wire{fault: f, news: make(chan struct{})}
-		y := &wire{fault: f, news: make(chan struct{}), other: x}
-		x.other = y
-		var cfg eventbus.Config
+		x, y := newWires(f)
+		var in, out eventbus.Config
 		if f.receiver != nil {
-			cfg = f.receiver(x)
+			in = f.receiver(x)
 		}
-		cfg.Name = "in"
+		if f.sender != nil {
+			out = f.sender()
+		}
+		in.Name, out.Name = "in", "out"
 		p := eventbustest.Pair{
-			In:          eventbustest.NewBus(tb, cfg),
-			Out:         eventbustest.NewBus(tb, eventbus.Config{Name: "out"}),
+			In:          eventbustest.NewBus(tb, in),
+			Out:         eventbustest.NewBus(tb, out),
 			AtLeastOnce: f.atLeastOnce,
 		}
 		all := eventbus.BridgeConfig{Export: []string{"conformance.>"}, Import: []string{"conformance.>"}, Queue: f.queue}
@@ -138,8 +156,7 @@ func joined(f fault) func(testing.TB) eventbustest.Pair {
 // oneWay are two buses joined by a wire from Out to In alone.
 func oneWay(tb testing.TB) eventbustest.Pair {
 	tb.Helper()
-	x, y := &wire{news: make(chan struct{})}, &wire{news: make(chan struct{})}
-	x.other = y
+	x, y := newWires(fault{})
 	p := eventbustest.Pair{
 		In:  eventbustest.NewBus(tb, eventbus.Config{Name: "in"}),
 		Out: eventbustest.NewBus(tb, eventbus.Config{Name: "out"}),
