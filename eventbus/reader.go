@@ -91,8 +91,11 @@ func (r *reader[T]) fetch(b *batch[T], lost *int64) bool {
 		r.rest = r.rest[k:]
 		return k > 0
 	}
-	caught := t.ring.caught
+	caught, blocks := t.ring.caught, t.awaits(&r.cursor)
 	first, k, skipped, freed := t.ring.advance(&r.cursor, n)
+	if blocks && !t.awaits(&r.cursor) {
+		t.bus.waits.unblock(&t.line, r.sub)
+	}
 	r.lagged += uint64(skipped)
 	*lost = skipped
 	if k > 0 {

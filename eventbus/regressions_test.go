@@ -189,3 +189,54 @@ func TestRegression_G25_ChannelBesideOtherReaders(t *testing.T) {
 		})
 	}
 }
+
+// A publisher waited for two subscriptions, one of which found room: as long as
+// the other had none, it went on to count as waiting for both, which looked like
+// a circle when the handler of the first published in its turn.
+func TestRegression_G27_OneOfTwoHasRoomAgain(t *testing.T) {
+	for _, q := range queues {
+		t.Run(q.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b, x := newTopic[int](t, eventbus.Config{}, eventbus.TopicConfig{Capacity: 1})
+				y := eventbus.MustNewTopic[int](b, "y", eventbus.TopicConfig{Capacity: 1})
+				cfg := eventbus.SubscribeConfig[int]{Filter: q.filter}
+				gate := make(chan struct{})
+				s, err := x.SubscribeWith(bg, cfg, func(ctx context.Context, i int) error {
+					if i == 1 {
+						<-gate
+						return nil
+					}
+					return y.Publish(ctx, i)
+				})
+				require.NoError(t, err)
+				slow, err := x.Queue(bg, cfg)
+				require.NoError(t, err)
+				_, err = y.SubscribeWith(bg, cfg, func(ctx context.Context, i int) error {
+					if i == 10 {
+						return x.Publish(ctx, 3)
+					}
+					return nil
+				})
+				require.NoError(t, err)
+				publish(t, x, 1)
+				synctest.Wait()
+				_, err = slow.Next(bg)
+				require.NoError(t, err)
+				publish(t, x, 2) // both are full
+				publish(t, y, 10)
+				synctest.Wait() // its handler waits for both
+				publish(t, y, 11)
+				close(gate)
+				synctest.Wait() // the handler of x waits for that of y, which waits for the reader
+				for _, want := range []int{2, 3} {
+					e, err := slow.Next(bg)
+					require.NoError(t, err)
+					assert.Equal(t, want, e.Data)
+				}
+				slow.Cancel()
+				closedEventually(t, b)
+				assert.Zero(t, s.Stats().Failed)
+			})
+		})
+	}
+}

@@ -158,6 +158,13 @@ func (t *Topic[T]) admit() {
 	}
 }
 
+// awaits reports whether the publisher in front waits for a cursor, as far as
+// others have to know.
+func (t *Topic[T]) awaits(c *cursor) bool {
+	return t.queue.len > 0 && c.policy == Block && c.bound() < t.ring.next+int64(len(t.queue.front.data)) &&
+		(t.queue.recorded > 0 || t.bus.hooks.Stalled != nil)
+}
+
 // unravel refuses a publish that waits for ever, now that the line waits for
 // other subscriptions than before, and reports whether there was one.
 func (t *Topic[T]) unravel() bool {

@@ -10,8 +10,8 @@ import (
 // has to wait.
 //
 // That it gives no false alarm is due to the order of things: whoever frees room
-// marks those who waited for it, with line.stale or by looking at the line
-// anew, before the lock is released under which the room was freed. So a worker
+// marks those who waited for it, with stale, with unblock or by looking at the
+// line anew, before the lock is released under which the room was freed. So a worker
 // that took an event and now has to wait for a publish itself does not find the
 // publisher it has just set free still waiting.
 type waitGraph struct {
@@ -52,6 +52,14 @@ func retry(lines []*line) {
 func (g *waitGraph) set(l *line, blockers []*Subscription) {
 	g.mu.Lock()
 	l.blockers = append(l.blockers[:0], blockers...)
+	g.mu.Unlock()
+}
+
+// unblock says that one of those that the publisher in front waits for has room
+// now, though others have not.
+func (g *waitGraph) unblock(l *line, sub *Subscription) {
+	g.mu.Lock()
+	l.blockers = slices.DeleteFunc(l.blockers, func(s *Subscription) bool { return s == sub })
 	g.mu.Unlock()
 }
 
