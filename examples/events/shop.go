@@ -147,7 +147,10 @@ func open(ctx context.Context, policy eventbus.Overflow, room int) (*shop, error
 	if policy == eventbus.Unbounded {
 		cfg.Capacity = 0 // its default, which is far more than ever comes
 	}
-	return s, errors.Join(s.dashboard.subscribe(ctx, s.orders, cfg), s.mailer.subscribe(ctx, s.orders, cfg))
+	if err := s.dashboard.subscribe(ctx, s.orders, cfg); err != nil {
+		return nil, err
+	}
+	return s, s.mailer.subscribe(ctx, s.orders, cfg)
 }
 
 // drop is the hook that is told of every loss.
