@@ -214,6 +214,9 @@ func (s *shop) close(ctx context.Context) error {
 	s.closing = <-closed
 	s.published = s.orders.Stats().Seq
 	for _, sub := range []*subscriber{&s.dashboard.subscriber, &s.mailer.subscriber} {
+		if err := receive(ctx, sub.Done()); err != nil { // from then on all is final
+			return err
+		}
 		s.books = append(s.books, book{
 			name: sub.Name(), seen: sub.seen, stats: sub.Stats(), dropped: s.drops(sub.Name()), end: sub.Err(),
 		})
