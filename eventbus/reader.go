@@ -179,16 +179,17 @@ func (r *reader[T]) stopLocked(err error) aftermath {
 		return aftermath{}
 	}
 	t := r.topic
-	n, lost := int64(len(r.rest)), int64(0)
+	n, lost, end := int64(len(r.rest)), int64(0), r.next
 	if !r.out {
 		n, lost = t.ring.waiting(&r.cursor)
-		r.next = max(t.ring.next, r.from)
+		end = max(t.ring.next, r.from)
 	}
 	r.rest = nil
 	r.discarded += uint64(n)
 	r.lagged += uint64(lost)
 	discarded := uint64(n) + r.halt(err)
 	r.leaveRing()
+	r.next = end // not before: the ring has to know where the cursor was
 	t.cond.Broadcast()
 	return aftermath{sub: r.sub, info: t.info, lagged: uint64(lost), discarded: discarded, finish: r.unmanned}
 }
@@ -215,8 +216,9 @@ func (r *reader[T]) drain() {
 		}
 		r.lag = 0
 		r.lagged += uint64(lost)
-		r.next = t.ring.next
+		end := t.ring.next
 		r.leaveRing()
+		r.next = end // not before: the ring has to know where the cursor was
 	}
 	over := r.overLocked()
 	t.cond.Broadcast()

@@ -240,3 +240,43 @@ func TestRegression_G27_OneOfTwoHasRoomAgain(t *testing.T) {
 		})
 	}
 }
+
+// A subscription that ended at the gate of its topic left it closed: whoever
+// waited for another one was not let in when that had room.
+func TestRegression_G8_TheGateOfOneThatEnded(t *testing.T) {
+	for name, end := range map[string]func(*eventbus.Subscription){
+		"Cancel": (*eventbus.Subscription).Cancel,
+		"Drain": func(s *eventbus.Subscription) {
+			ctx, cancel := context.WithTimeout(bg, time.Second)
+			defer cancel()
+			_ = s.Drain(ctx)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b, x := newTopic[int](t, eventbus.Config{}, eventbus.TopicConfig{Capacity: 1})
+				behind, err := x.Queue(bg, eventbus.SubscribeConfig[int]{})
+				require.NoError(t, err)
+				reads, err := x.Queue(bg, eventbus.SubscribeConfig[int]{})
+				require.NoError(t, err)
+				next := func(want int) {
+					e, err := reads.Next(bg)
+					require.NoError(t, err)
+					assert.Equal(t, want, e.Data)
+				}
+				publish(t, x, 1)
+				next(1)
+				for _, i := range []int{2, 3} {
+					go func() { assert.NoError(t, x.Publish(bg, i)) }()
+					synctest.Wait()
+				}
+				end(behind.Subscription)
+				next(2)
+				synctest.Wait()
+				next(3)
+				reads.Cancel()
+				closed(t, b)
+			})
+		})
+	}
+}
