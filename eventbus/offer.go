@@ -113,10 +113,7 @@ func (t *Topic[T]) commit(p *pending[T]) {
 		}
 	}
 	p.over = true
-	if t.parked {
-		t.parked = false
-		t.cond.Broadcast()
-	}
+	t.parked.wake(t.parked.take())
 	if t.cfg.History > 0 && !t.pinned {
 		t.pin()
 	}

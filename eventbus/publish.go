@@ -36,12 +36,9 @@ func (t *Topic[T]) Publish(ctx context.Context, data T) error {
 
 // unparkAndUnlock wakes the readers of the ring if there are any that wait.
 func (t *Topic[T]) unparkAndUnlock() {
-	parked := t.parked
-	t.parked = false
+	parked := t.parked.take()
 	t.mu.Unlock()
-	if parked {
-		t.cond.Broadcast()
-	}
+	t.parked.wake(parked)
 }
 
 // PublishWith is Publish with an envelope.

@@ -12,6 +12,7 @@ type reader[T any] struct {
 	cursor
 	topic *Topic[T]
 	most  int64 // events taken at once
+	spot  spot  // where it waits
 
 	out  bool       // the cursor is not in the ring any more
 	rest []Event[T] // what was left in the ring for it then
@@ -56,8 +57,7 @@ func (r *reader[T]) take(b *batch[T], ctx context.Context) bool {
 			continue
 		}
 		b.parks()
-		t.parked = true
-		t.cond.Wait()
+		t.parked.wait(&r.spot)
 	}
 	lost += skipped
 	t.mu.Unlock()
@@ -162,7 +162,7 @@ func (r *reader[T]) overLocked() bool {
 	}
 	r.gone = true
 	r.watches.release()
-	r.topic.cond.Broadcast()
+	r.spot.cond.Broadcast()
 	return true
 }
 
@@ -190,7 +190,7 @@ func (r *reader[T]) stopLocked(err error) aftermath {
 	discarded := uint64(n) + r.halt(err)
 	r.leaveRing()
 	r.next = end // not before: the ring has to know where the cursor was
-	t.cond.Broadcast()
+	r.spot.cond.Broadcast()
 	return aftermath{sub: r.sub, info: t.info, lagged: uint64(lost), discarded: discarded, finish: r.unmanned}
 }
 
@@ -221,7 +221,7 @@ func (r *reader[T]) drain() {
 		r.next = end // not before: the ring has to know where the cursor was
 	}
 	over := r.overLocked()
-	t.cond.Broadcast()
+	r.spot.cond.Broadcast()
 	t.mu.Unlock()
 	after := aftermath{sub: r.sub, info: t.info, lagged: uint64(lost), finish: over}
 	after.run(context.Background())
@@ -260,7 +260,7 @@ func (r *reader[T]) watch() <-chan struct{} {
 
 func (r *reader[T]) nudge() {
 	r.topic.mu.Lock()
-	r.topic.cond.Broadcast()
+	r.spot.cond.Broadcast()
 	r.topic.mu.Unlock()
 }
 
@@ -273,4 +273,9 @@ func (r *reader[T]) received() {
 
 func (r *reader[T]) subscription() *Subscription { return r.sub }
 
-func (r *reader[T]) forget() { r.topic.forget(r.sub) }
+func (r *reader[T]) forget() {
+	r.topic.mu.Lock()
+	r.topic.parked.leave(&r.spot)
+	r.topic.mu.Unlock()
+	r.topic.forget(r.sub)
+}

@@ -186,6 +186,7 @@ func (t *Topic[T]) begin(s *Subscription, cfg *SubscribeConfig[T], batches []*ba
 	var read *reader[T]
 	if ring {
 		read = &reader[T]{crew: newCrew(s, unmanned), topic: t, most: atOnce(cfg.Capacity)}
+		read.spot.cond.L = &t.mu
 		read.cursor = cursor{owner: read, policy: cfg.OnFull, limit: int64(cfg.Capacity)}
 		s.impl = read
 		bind(read)

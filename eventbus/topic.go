@@ -22,8 +22,7 @@ type Topic[T any] struct {
 	live atomic.Int32 // subscriptions that take new events
 
 	mu     sync.Mutex // after Bus.mu; guards what follows
-	cond   sync.Cond  // of the readers of the ring
-	parked bool       // somebody waits there
+	parked parking
 	ring   ring[T]
 	until  int64 // Publish may write up to this Seq without looking at anything else
 	sinks  *sinks[T]
@@ -92,7 +91,7 @@ func MustNewTopic[T any](b *Bus, name string, cfg TopicConfig) *Topic[T] {
 
 func makeTopic[T any](b *Bus, info *topicInfo, cfg TopicConfig) *Topic[T] {
 	t := &Topic[T]{bus: b, info: info, cfg: cfg, ring: newRing[T](cfg.History), sinks: new(sinks[T])}
-	t.cond.L = &t.mu
+	t.parked = newParking()
 	t.line = line{topic: info.name, again: t.lookAgain}
 	if cfg.Sync {
 		t.sync = newSyncTopic(t)
