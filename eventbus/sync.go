@@ -232,7 +232,7 @@ func (r *round[T]) failed(s *syncSub[T], err error) {
 	r.errs = append(r.errs, told)
 }
 
-// with is a list with s added: copies, because the one in force must not change.
+// with is a list with s added: the one in force must not change.
 func (l *syncList[T]) with(s *syncSub[T]) *syncList[T] {
 	i, _ := slices.BinarySearchFunc(l.subs, s, syncOrder)
 	return &syncList[T]{subs: inserted(l.subs, i, s), calls: inserted(l.calls, i, s.plain)}
@@ -250,7 +250,12 @@ func (l *syncList[T]) without(s *syncSub[T]) *syncList[T] {
 // copied is a list with the same handlers.
 func (l *syncList[T]) copied() *syncList[T] { return &syncList[T]{subs: l.subs, calls: l.calls} }
 
+// inserted is s with e. At the end it may be written behind what s shows: nobody
+// looks there, and only the list in force is ever added to.
 func inserted[E any](s []E, i int, e E) []E {
+	if i == len(s) {
+		return append(s, e)
+	}
 	to := make([]E, len(s)+1)
 	copy(to, s[:i])
 	to[i] = e
@@ -258,8 +263,9 @@ func inserted[E any](s []E, i int, e E) []E {
 	return to
 }
 
+// removed is a copy without one, and with room for the next.
 func removed[E any](s []E, i int) []E {
-	to := make([]E, len(s)-1)
+	to := make([]E, len(s)-1, len(s)+len(s)/8)
 	copy(to, s[:i])
 	copy(to[i:], s[i+1:])
 	return to
