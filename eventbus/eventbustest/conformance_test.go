@@ -90,7 +90,14 @@ func TestConformanceRefusesMisuse(t *testing.T) {
 		says    string
 	}{
 		"no factory": {nil, "eventbustest: the factory is nil"},
-		"no bus":     {func(testing.TB) eventbustest.Pair { return eventbustest.Pair{} }, "eventbustest: a bus of the pair is nil"},
+		"no In": {func(tb testing.TB) eventbustest.Pair {
+			tb.Helper()
+			return eventbustest.Pair{Out: same(tb).Out}
+		}, "eventbustest: a bus of the pair is nil"},
+		"no Out": {func(tb testing.TB) eventbustest.Pair {
+			tb.Helper()
+			return eventbustest.Pair{In: same(tb).In}
+		}, "eventbustest: a bus of the pair is nil"},
 		"closed": {func(tb testing.TB) eventbustest.Pair {
 			tb.Helper()
 			p := same(tb)

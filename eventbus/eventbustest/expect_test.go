@@ -65,6 +65,7 @@ func TestExpectSome(t *testing.T) {
 		"equal ones":   {[]int{1, 9, 1}, []int{1, 1}, ""},
 		"nothing came": {nil, []int{1}, "from [0] on there is none that is expected as [0]:"},
 		"order":        {[]int{2, 1, 9}, []int{1, 2}, "from [2] on there is none that is expected as [1]:"},
+		"again":        {[]int{1, 2, 3}, []int{1, 2, 2}, "from [2] on there is none that is expected as [2]:"},
 		"once only":    {[]int{1}, []int{1, 1}, "from [1] on there is none that is expected as [1]:"},
 	} {
 		t.Run(name, func(t *testing.T) {

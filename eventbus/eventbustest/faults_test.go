@@ -48,6 +48,12 @@ func faults() map[string]struct {
 			}
 			return nil
 		}}, "topics", "order", "once", "echo", "close"),
+		"drops the first": only(fault{forward: func(w *wire, e eventbus.Encoded) error {
+			if e.Seq > 1 {
+				w.send(e)
+			}
+			return nil
+		}}, everyone()...),
 		"gives up": only(fault{forward: func(w *wire, e eventbus.Encoded) error {
 			if w.sent%4 == 0 {
 				return errors.New("connection reset")

@@ -77,26 +77,27 @@ func TestSettleWaitsForRetriesAndDeadLetters(t *testing.T) {
 
 // K3: what replays history is busy although no topic has a new event.
 func TestSettleWaitsForReplays(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		bus := eventbustest.NewBus(t, eventbus.Config{})
-		x := topicOf[int](t, bus, "x", eventbus.TopicConfig{History: 3})
-		y := topicOf[int](t, bus, "y", eventbus.TopicConfig{})
-		publish(t, x, 1, 2, 3)
-		publish(t, y, 1)
-		seen := 0
-		_, err := y.SubscribeWith(bg, eventbus.SubscribeConfig[int]{}, func(context.Context, int) error {
-			_, err := x.SubscribeWith(bg, eventbus.SubscribeConfig[int]{From: eventbus.Oldest}, func(context.Context, int) error {
-				time.Sleep(time.Second)
-				seen++
-				return nil
+	for _, n := range []int{1, 3} {
+		synctest.Test(t, func(t *testing.T) {
+			bus := eventbustest.NewBus(t, eventbus.Config{})
+			x := topicOf[int](t, bus, "x", eventbus.TopicConfig{History: n})
+			y := topicOf[int](t, bus, "y", eventbus.TopicConfig{})
+			publish(t, x, 1, 2, 3)
+			seen := 0
+			_, err := y.Subscribe(bg, func(context.Context, int) error {
+				_, err := x.SubscribeWith(bg, eventbus.SubscribeConfig[int]{From: eventbus.Oldest}, func(context.Context, int) error {
+					time.Sleep(time.Second)
+					seen++
+					return nil
+				})
+				return err
 			})
-			return err
+			require.NoError(t, err)
+			publish(t, y, 1)
+			eventbustest.Settle(t, bus)
+			assert.Equal(t, n, seen)
 		})
-		require.NoError(t, err)
-		publish(t, y, 2)
-		eventbustest.Settle(t, bus)
-		assert.Equal(t, 3, seen)
-	})
+	}
 }
 
 // K3: a publisher that waits for room is not at rest.
@@ -184,6 +185,31 @@ func TestSettleNamesWhatHangs(t *testing.T) {
 		assert.Equal(t, `eventbustest: the bus does not settle: context deadline exceeded
 	subscription "stuck" of "x": 1 waiting, 1 being handled, capacity 1024, Block`, tried.said())
 		assert.Equal(t, 30*time.Second, took)
+	})
+}
+
+// K4: a pattern subscription is named once, however many topics it covers.
+func TestSettleNamesAPatternOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tried := try(t, func(tb *trial) {
+			bus := eventbustest.NewBus(tb, eventbus.Config{})
+			gate := make(chan struct{})
+			tb.Cleanup(func() { close(gate) })
+			topics := []*eventbus.Topic[int]{
+				topicOf[int](tb, bus, "x.a", eventbus.TopicConfig{}),
+				topicOf[int](tb, bus, "x.b", eventbus.TopicConfig{}),
+			}
+			_, err := eventbus.SubscribePattern(bg, bus, "x.*", eventbus.SubscribeConfig[int]{Name: "stuck", Capacity: 7},
+				func(context.Context, eventbus.Event[int]) error {
+					<-gate
+					return nil
+				})
+			require.NoError(tb, err)
+			publish(tb, topics[0], 1)
+			eventbustest.Settle(tb, bus)
+		})
+		assert.Equal(t, `eventbustest: the bus does not settle: context deadline exceeded
+	subscription "stuck" of "x.*": 0 waiting, 1 being handled, capacity 7, Block`, tried.said())
 	})
 }
 
