@@ -119,8 +119,12 @@ func (k *keyed[E]) done(key string) {
 }
 
 // dropOldest removes the oldest waiting element that is not replayed.
-func (k *keyed[E]) dropOldest() (e E, ok bool) {
-	x := k.live.head
+func (k *keyed[E]) dropOldest() (e E, ok bool) { return k.drop(k.live.head) }
+
+// dropReplayed removes the oldest waiting element that is replayed.
+func (k *keyed[E]) dropReplayed() (e E, ok bool) { return k.drop(k.past.head) }
+
+func (k *keyed[E]) drop(x *node[E]) (e E, ok bool) {
 	if x == nil {
 		return e, false
 	}

@@ -234,8 +234,7 @@ func (m *mailbox[T]) put(e Event[T], v *verdict) (after aftermath) {
 			m.nextLag++
 			return aftermath{sub: m.sub, info: e.topic, lagged: 1}
 		case DropOldest:
-			m.dropOldest()
-			after = aftermath{sub: m.sub, info: e.topic, lagged: 1}
+			after = aftermath{sub: m.sub, info: e.topic, lagged: m.dropOldest()}
 		default:
 			return m.stopLocked(m.sub.disconnected(e.Seq))
 		}
@@ -256,19 +255,32 @@ func (m *mailbox[T]) put(e Event[T], v *verdict) (after aftermath) {
 	return after
 }
 
-// dropOldest loses the oldest event that counts.
-func (m *mailbox[T]) dropOldest() {
-	var e Event[T]
-	if m.keyed != nil {
-		e, _ = m.keyed.dropOldest()
-	} else {
-		// What comes after it moves up by one.
-		m.watches.shift(m.accepted-int64(m.plain.len()), -1)
-		m.accepted--
-		e, _ = m.plain.pop()
+// dropOldest loses the oldest event that counts, and before it what is left of a
+// replay, which is older. It returns how many that were.
+func (m *mailbox[T]) dropOldest() (lost uint64) {
+	lose := func(e Event[T], ok bool) bool {
+		if ok {
+			lost++
+			m.lag += 1 + e.Lag
+		}
+		return ok
 	}
-	m.lagged++
-	m.lag += 1 + e.Lag
+	if m.keyed != nil {
+		for lose(m.keyed.dropReplayed()) {
+		}
+		lose(m.keyed.dropOldest())
+	} else {
+		at := m.accepted - int64(m.waiting())
+		for lose(m.replayed.pop()) {
+		}
+		lose(m.plain.pop())
+		for range lost {
+			m.watches.shift(at, -1) // what comes after it moves up by one
+		}
+		m.accepted -= int64(lost)
+	}
+	m.lagged += lost
+	return lost
 }
 
 // wake has one hand look for events.
