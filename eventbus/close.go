@@ -7,7 +7,8 @@ import (
 
 // Flush waits until every event that was accepted before the call has been
 // handled, given up or lost by every subscription, retries included; of a Queue,
-// until its reader has come back for more. Events that handlers publish meanwhile
+// until its reader has come back for more, which is also when it may notice that
+// events were lost. Events that handlers publish meanwhile
 // are not waited for. If ctx ends first the error is its cause. With the context
 // of a handler it returns ErrWouldDeadlock, because it would wait for itself.
 func (b *Bus) Flush(ctx context.Context) error {

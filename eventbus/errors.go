@@ -202,4 +202,5 @@ var (
 	errNilContext = errors.New("eventbus: nil context")
 	errNilFunc    = errors.New("eventbus: nil function")
 	errNilBridge  = errors.New("eventbus: nil Bridge")
+	errNoAnswer   = errors.New("eventbus: no answer, because of an interceptor")
 )

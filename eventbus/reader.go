@@ -102,6 +102,9 @@ func (r *reader[T]) fetch(b *batch[T], lost *int64) bool {
 		b.copy(t, first, int(k), uint64(r.lag))
 		r.lag = 0
 	}
+	if skipped > 0 && len(r.watches) > 0 {
+		r.watches.settled(r.at()) // what is lost is settled
+	}
 	if t.ring.caught != caught && t.ring.caught == len(t.ring.cursors) {
 		t.ring.tidy()
 		t.refresh()

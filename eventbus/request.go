@@ -79,10 +79,15 @@ func Respond[Q, R any](ctx context.Context, b *Bus, fn func(context.Context, Q) 
 	return s, nil
 }
 
-// intercept puts the interceptors around calls. The answer passes them by: they
-// see the request as the data of an event without Seq.
+// intercept puts the interceptors around calls. They see the request as the data
+// of an event without Seq; the answer passes them by, in the context. One that
+// succeeds without calling next, or with a context of its own, gives no answer.
 func (r *responder) intercept(fn func(context.Context, any) (any, error)) (func(context.Context, any) (any, error), error) {
 	type answerKey struct{}
+	type slot struct {
+		answer any
+		given  bool
+	}
 	h, err := chain("AroundHandle", r.bus.aroundHandle, func(ctx context.Context, e Event[any]) error {
 		if ctx == nil {
 			return errNilContext
@@ -91,8 +96,8 @@ func (r *responder) intercept(fn func(context.Context, any) (any, error)) (func(
 			return &Error{Topic: r.sub.where, Err: fmt.Errorf("%w: an interceptor passed %T instead of %v", ErrTopicType, e.Data, r.query)}
 		}
 		answer, err := fn(ctx, e.Data)
-		if to, ok := ctx.Value(answerKey{}).(*any); ok {
-			*to = answer
+		if to, ok := ctx.Value(answerKey{}).(*slot); ok {
+			*to = slot{answer, true}
 		}
 		return err
 	})
@@ -100,10 +105,14 @@ func (r *responder) intercept(fn func(context.Context, any) (any, error)) (func(
 		return nil, err
 	}
 	info := &topicInfo{name: r.sub.where, typ: r.sub.where, bus: r.bus}
-	return func(ctx context.Context, q any) (answer any, err error) {
-		ctx = context.WithValue(ctx, answerKey{}, &answer)
-		err = h(ctx, Event[any]{Data: q, envelope: envelope{origin{ctx: ctx}, info}})
-		return answer, err
+	return func(ctx context.Context, q any) (any, error) {
+		var to slot
+		ctx = context.WithValue(ctx, answerKey{}, &to)
+		err := h(ctx, Event[any]{Data: q, envelope: envelope{origin{ctx: ctx}, info}})
+		if err == nil && !to.given {
+			err = &Error{Topic: r.sub.where, Subscription: r.sub.name, Err: errNoAnswer}
+		}
+		return to.answer, err
 	}, nil
 }
 
