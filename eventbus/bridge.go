@@ -147,8 +147,8 @@ func (c BridgeConfig) validate(ctx context.Context, br Bridge) error {
 	}
 	parsePatterns(c.Export, "Export", &p)
 	parsePatterns(c.Import, "Import", &p)
-	p.check(len(c.Export)+len(c.Import) > 0, "Export and Import", "empty", "a pattern")
-	p.check((c.Marshal == nil) == (c.Unmarshal == nil), "Marshal and Unmarshal", "one of them nil", "both or neither")
+	p.check(len(c.Export)+len(c.Import) > 0, "Export and Import", words("empty"), "a pattern")
+	p.check((c.Marshal == nil) == (c.Unmarshal == nil), "Marshal and Unmarshal", words("one of them nil"), "both or neither")
 	return invalid("attach a bridge", p)
 }
 

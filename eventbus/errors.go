@@ -171,6 +171,9 @@ func quoted(s string) string {
 	return fmt.Sprintf("%q", s)
 }
 
+// words describe a value that has no text of its own.
+type words string
+
 // fmtAny is a value in a message.
 func fmtAny(v any) string {
 	if s, ok := v.(string); ok {

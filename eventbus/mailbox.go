@@ -95,6 +95,9 @@ func (m *mailbox[T]) replay(past []Event[T]) {
 		m.satisfied()
 		after = append(after, aftermath{sub: m.sub, host: m.host})
 	}
+	if m.overLocked() { // it was drained meanwhile, and nothing passed its functions
+		after = append(after, aftermath{sub: m.sub, finish: true})
+	}
 	m.wakeAll()
 	m.mu.Unlock()
 	runAll(m.sub.life.outer, after)
@@ -426,7 +429,7 @@ func (m *mailbox[T]) back(b *batch[T]) {
 
 // overLocked reports, once, whether a Queue that drains has come to its end.
 func (m *mailbox[T]) overLocked() bool {
-	if !m.unmanned || !m.draining || m.gone || m.waiting()+m.crew.held() > 0 {
+	if !m.unmanned || !m.draining || m.gone || m.held || m.waiting()+m.crew.held() > 0 {
 		return false
 	}
 	m.gone = true

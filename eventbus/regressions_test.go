@@ -280,3 +280,62 @@ func TestRegression_G8_TheGateOfOneThatEnded(t *testing.T) {
 		})
 	}
 }
+
+// A Queue with From was over as soon as Close came while its own functions were
+// asked about the past, with all of that still in it.
+func TestRegression_G34_CloseWhileHistoryIsJudged(t *testing.T) {
+	for name, pass := range map[string]bool{"all pass": true, "none passes": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b, x := newTopic[int](t, eventbus.Config{}, eventbus.TopicConfig{History: 2})
+				publish(t, x, 1, 2)
+				closing := make(chan error, 1)
+				first := true
+				q, err := x.Queue(bg, eventbus.SubscribeConfig[int]{From: eventbus.Oldest, Filter: func(int) bool {
+					if first {
+						first = false
+						go func() { closing <- b.Close(bg) }()
+						synctest.Wait()
+					}
+					return pass
+				}})
+				require.NoError(t, err)
+				n := 0
+				for _, err := range q.Events(bg) {
+					require.NoError(t, err)
+					n++
+				}
+				require.NoError(t, <-closing)
+				<-q.Done()
+				assert.Equal(t, pass, n == 2)
+				accounted(t, 2, q.Subscription)
+				assert.Zero(t, q.Stats().Depth)
+			})
+		})
+	}
+}
+
+// Close could return a moment before a subscription that had been cancelled was
+// done, because that left the list first.
+func TestRegression_G34_AllIsDoneWhenCloseReturns(t *testing.T) {
+	for range 2000 {
+		b, x := newTopic[int](t, eventbus.Config{}, eventbus.TopicConfig{})
+		inside, gate := make(chan struct{}), make(chan struct{})
+		s, err := x.Subscribe(bg, func(context.Context, int) error {
+			close(inside)
+			<-gate
+			return nil
+		})
+		require.NoError(t, err)
+		publish(t, x, 1)
+		<-inside
+		s.Cancel()
+		close(gate)
+		closed(t, b)
+		select {
+		case <-s.Done():
+		default:
+			require.FailNow(t, "closed, and not done")
+		}
+	}
+}

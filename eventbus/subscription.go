@@ -211,8 +211,8 @@ func (s *Subscription) stopped(err error) {
 // finish is called once, without locks, when nothing runs any more.
 func (s *Subscription) finish() {
 	s.impl.forget()
+	close(s.done) // before Close can overlook it, so that all is done when Close returns
 	s.bus.members.remove(s)
-	close(s.done)
 	s.mu.Lock()
 	unhook, then := s.unhook, s.then
 	s.then = nil

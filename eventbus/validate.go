@@ -23,10 +23,10 @@ func (c Config) validate() error {
 	_, err := url.Parse(c.Source)
 	p.check(err == nil && printable(c.Source), "Source", c.Source, "a URI reference")
 	for i, in := range c.AroundPublish {
-		p.check(in != nil, fmt.Sprintf("AroundPublish[%d]", i), "nil", "a function")
+		p.check(in != nil, fmt.Sprintf("AroundPublish[%d]", i), words("nil"), "a function")
 	}
 	for i, in := range c.AroundHandle {
-		p.check(in != nil, fmt.Sprintf("AroundHandle[%d]", i), "nil", "a function")
+		p.check(in != nil, fmt.Sprintf("AroundHandle[%d]", i), words("nil"), "a function")
 	}
 	return invalid("New", p)
 }
@@ -75,7 +75,7 @@ func checkDeadLetter(p *problems, dead *Topic[Failure], b *Bus, ofFailures bool)
 	}
 	switch {
 	case dead.bus == nil:
-		p.check(false, "DeadLetter", "a zero Topic", "one made by NewTopic")
+		p.check(false, "DeadLetter", words("a zero Topic"), "one made by NewTopic")
 	case ofFailures:
 		p.check(false, "DeadLetter", dead.info.name, "nil, because there are no dead letters about dead letters")
 	case dead.bus != b:
@@ -105,7 +105,7 @@ func (c *SubscribeConfig[T]) check(p *problems, at place) {
 		p.check(c.OnFull == Block, "OnFull", c.OnFull, "none"+why)
 		p.check(c.Capacity == 0, "Capacity", c.Capacity, "0"+why)
 		p.check(c.Workers == 0, "Workers", c.Workers, "0"+why)
-		p.check(c.Key == nil, "Key", "a function", "nil"+why)
+		p.check(c.Key == nil, "Key", words("a function"), "nil"+why)
 	} else {
 		p.check(c.Order == 0, "Order", c.Order, "0, because only handlers of a Sync topic have one")
 	}
@@ -114,10 +114,10 @@ func (c *SubscribeConfig[T]) check(p *problems, at place) {
 	if !at.handler {
 		const why = ", because a Queue has no handler"
 		p.check(c.Workers == 0, "Workers", c.Workers, "0"+why)
-		p.check(c.Key == nil, "Key", "a function", "nil"+why)
+		p.check(c.Key == nil, "Key", words("a function"), "nil"+why)
 		p.check(c.Timeout <= 0, "Timeout", c.Timeout, "0"+why)
 		p.check(c.Retry.Attempts == 0 && c.Retry.Wait == 0 && c.Retry.MaxWait == 0 && c.Retry.Delay == nil,
-			"Retry", "set", "none"+why)
+			"Retry", words("set"), "none"+why)
 	}
 	checkDeadLetter(p, c.DeadLetter, at.bus, at.ofFailures)
 }
