@@ -193,9 +193,9 @@
 //     has no timer. A topic has at most Capacity and History slots, rounded up to
 //     a power of two and grown from 64; once all subscriptions have caught up no
 //     event outside history is referred to.
-//   - G42: Publish, TryPublish and PublishBatch allocate nothing for the event.
-//     A delivery allocates when the context is not that of the event before, and
-//     for timeouts, interceptors, hooks and patterns.
+//   - G42: Publish, TryPublish and PublishBatch allocate nothing for the event,
+//     unless it has to wait. A delivery allocates when the context is not that of
+//     the event before, and for timeouts, interceptors, hooks and patterns.
 //   - G43: The clock is read once per publish, and only if somebody can see the
 //     time: envelope handlers, queues, patterns, interceptors, the hooks Handled
 //     and Failed, dead letters, history.
