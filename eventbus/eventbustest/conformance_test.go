@@ -1,6 +1,7 @@
 package eventbustest_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"testing/synctest"
@@ -20,8 +21,8 @@ func TestConformance(t *testing.T) {
 
 // conforming are pairs that pass.
 func conforming() map[string]func(testing.TB) eventbustest.Pair {
-	flaky := func(lost bool) func(*wire, eventbus.Encoded) error {
-		return func(w *wire, e eventbus.Encoded) error {
+	flaky := func(lost bool) func(context.Context, *wire, eventbus.Encoded) error {
+		return func(_ context.Context, w *wire, e eventbus.Encoded) error {
 			fails := w.sent%3 == 0
 			if !fails || !lost {
 				w.send(e)
@@ -59,8 +60,8 @@ func allowing(factory func(testing.TB) eventbustest.Pair) func(testing.TB) event
 
 // twice sends every event twice, the second time from that origin and with that
 // added to its ID.
-func twice(origin, id string) func(*wire, eventbus.Encoded) error {
-	return func(w *wire, e eventbus.Encoded) error {
+func twice(origin, id string) func(context.Context, *wire, eventbus.Encoded) error {
+	return func(_ context.Context, w *wire, e eventbus.Encoded) error {
 		w.send(e)
 		if origin != "" {
 			e.Origin = origin

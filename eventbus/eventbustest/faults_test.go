@@ -19,7 +19,7 @@ import (
 
 // changing sends every event with a change.
 func changing(change func(*eventbus.Encoded)) fault {
-	return fault{forward: func(w *wire, e eventbus.Encoded) error {
+	return fault{forward: func(_ context.Context, w *wire, e eventbus.Encoded) error {
 		change(&e)
 		w.send(e)
 		return nil
@@ -41,20 +41,20 @@ func faults() map[string]struct {
 	}
 	only := func(f fault, must ...string) faulty { return faulty{fault: f, must: must} }
 	return map[string]faulty{
-		"drops all": only(fault{forward: func(*wire, eventbus.Encoded) error { return nil }}, everyone()...),
-		"drops some": only(fault{forward: func(w *wire, e eventbus.Encoded) error {
+		"drops all": only(fault{forward: func(context.Context, *wire, eventbus.Encoded) error { return nil }}, everyone()...),
+		"drops some": only(fault{forward: func(_ context.Context, w *wire, e eventbus.Encoded) error {
 			if w.sent%7 != 0 {
 				w.send(e)
 			}
 			return nil
 		}}, "topics", "order", "once", "echo", "close"),
-		"drops the first": only(fault{forward: func(w *wire, e eventbus.Encoded) error {
+		"drops the first": only(fault{forward: func(_ context.Context, w *wire, e eventbus.Encoded) error {
 			if e.Seq > 1 {
 				w.send(e)
 			}
 			return nil
 		}}, everyone()...),
-		"gives up": only(fault{forward: func(w *wire, e eventbus.Encoded) error {
+		"gives up": only(fault{forward: func(_ context.Context, w *wire, e eventbus.Encoded) error {
 			if w.sent%4 == 0 {
 				return errors.New("connection reset")
 			}
@@ -63,7 +63,7 @@ func faults() map[string]struct {
 		}}, everyone()...),
 		"repeats":            only(fault{forward: twice("elsewhere", "")}, "topics", "order", "once", "envelope", "retry", "echo", "close"),
 		"repeats with an ID": only(fault{forward: twice("", "+"), atLeastOnce: true}, "envelope"),
-		"overtakes": only(fault{forward: func(w *wire, e eventbus.Encoded) error {
+		"overtakes": only(fault{forward: func(_ context.Context, w *wire, e eventbus.Encoded) error {
 			if w.sent%3 == 0 {
 				time.AfterFunc(time.Millisecond, func() { w.send(e) })
 				return nil
@@ -71,7 +71,7 @@ func faults() map[string]struct {
 			w.send(e)
 			return nil
 		}}, "topics", "order", "envelope", "close"),
-		"overtakes, as if admitted": only(fault{atLeastOnce: true, forward: func(w *wire, e eventbus.Encoded) error {
+		"overtakes, as if admitted": only(fault{atLeastOnce: true, forward: func(_ context.Context, w *wire, e eventbus.Encoded) error {
 			if w.sent%3 == 0 {
 				time.AfterFunc(time.Millisecond, func() { w.send(e) })
 				return nil
@@ -80,7 +80,7 @@ func faults() map[string]struct {
 			return nil
 		}}, "topics", "order", "envelope", "close"),
 		"swallows at close": only(fault{
-			forward: func(w *wire, e eventbus.Encoded) error {
+			forward: func(_ context.Context, w *wire, e eventbus.Encoded) error {
 				w.later(e)
 				return nil
 			},
@@ -91,7 +91,8 @@ func faults() map[string]struct {
 			},
 		}, "close"),
 
-		"hangs at one event": only(fault{hangs: "200"}, "close", "topics"),
+		"hangs at one event": only(fault{forward: hangingAt("conformance.close.a", false)}, "close"),
+		"hangs at the end":   only(fault{forward: hangingAt("conformance.close.b", true)}, "close"),
 		"refuses publishes":  only(fault{sender: refusing}, everyone()...),
 
 		"mangles characters": only(changing(func(e *eventbus.Encoded) {
@@ -99,7 +100,7 @@ func faults() map[string]struct {
 		}), "data"),
 		"cuts long data": only(changing(func(e *eventbus.Encoded) { e.Data = e.Data[:min(len(e.Data), 4096)] }), "data"),
 		"folds names":    only(changing(func(e *eventbus.Encoded) { e.Topic = strings.ToLower(e.Topic) }), "topics"),
-		"sends to parents too": only(fault{forward: func(w *wire, e eventbus.Encoded) error {
+		"sends to parents too": only(fault{forward: func(_ context.Context, w *wire, e eventbus.Encoded) error {
 			w.send(e)
 			e.ID, e.Topic = e.ID+"^", e.Topic[:strings.LastIndexByte(e.Topic, '.')]
 			w.send(e)
@@ -118,19 +119,35 @@ func faults() map[string]struct {
 		"loses subjects":   only(changing(func(e *eventbus.Encoded) { e.Subject = "" }), "envelope"),
 		"loses the type":   only(changing(func(e *eventbus.Encoded) { e.Type = "" }), "envelope"),
 
-		"echoes": {fault{forward: func(w *wire, e eventbus.Encoded) error {
+		"echoes": {fault{forward: func(_ context.Context, w *wire, e eventbus.Encoded) error {
 			w.send(e)
 			e.Origin = "elsewhere"
 			w.back(e)
 			return nil
 		}}, []string{"echo"}, []string{"order", "envelope", "retry"}},
-		"echoes, as if admitted": {fault{atLeastOnce: true, forward: func(w *wire, e eventbus.Encoded) error {
+		"echoes, as if admitted": {fault{atLeastOnce: true, forward: func(_ context.Context, w *wire, e eventbus.Encoded) error {
 			e.Origin = "elsewhere"
 			w.back(e)
 			w.send(e)
 			return nil
 		}}, []string{"echo"}, []string{"order", "envelope", "retry"}},
+		"echoes at In": only(fault{forward: func(_ context.Context, w *wire, e eventbus.Encoded) error {
+			w.send(e)
+			if !w.out {
+				e.Origin = "elsewhere"
+				w.back(e)
+			}
+			return nil
+		}}, "echo"),
+		"repeats to Out": only(fault{forward: func(ctx context.Context, w *wire, e eventbus.Encoded) error {
+			if !w.out {
+				return twice("elsewhere", "")(ctx, w, e)
+			}
+			w.send(e)
+			return nil
+		}}, "echo"),
 
+		"replaces errors":   only(fault{receiver: replacing}, "retry"),
 		"hides failures":    only(fault{receiver: hiding}, "retry"),
 		"comes again":       only(fault{receiver: comingAgain}, "retry"),
 		"retries by itself": only(fault{receiver: retrying}, "retry"),
@@ -144,11 +161,37 @@ func refusing() eventbus.Config {
 	}}}
 }
 
+// hangingAt hangs at the event 200 of a topic, after it is sent or without that.
+func hangingAt(topic string, sent bool) func(context.Context, *wire, eventbus.Encoded) error {
+	return func(ctx context.Context, w *wire, e eventbus.Encoded) error {
+		hangs := e.Topic == topic && string(e.Data) == "200"
+		if !hangs || sent {
+			w.send(e)
+		}
+		if hangs {
+			<-ctx.Done()
+		}
+		return context.Cause(ctx)
+	}
+}
+
 // hiding tells the bus of every handler that it succeeded.
 func hiding(*wire) eventbus.Config {
 	return eventbus.Config{AroundHandle: []eventbus.Interceptor{func(next eventbus.Handler) eventbus.Handler {
 		return func(ctx context.Context, e eventbus.Event[any]) error {
 			_ = next(ctx, e)
+			return nil
+		}
+	}}}
+}
+
+// replacing has handlers fail with other errors.
+func replacing(*wire) eventbus.Config {
+	return eventbus.Config{AroundHandle: []eventbus.Interceptor{func(next eventbus.Handler) eventbus.Handler {
+		return func(ctx context.Context, e eventbus.Event[any]) error {
+			if next(ctx, e) != nil {
+				return errors.New("something went wrong")
+			}
 			return nil
 		}
 	}}}
@@ -184,7 +227,7 @@ func TestConformanceFindsFaults(t *testing.T) {
 			for check, run := range eventbustest.Checks() {
 				t.Run(check, func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
-						said := try(t, func(tb *trial) { run(tb, joined(f.fault)) }).said()
+						said := try(t, func(tb *trial) { run(tb, joined(f.fault)) }).before
 						switch {
 						case slices.Contains(f.must, check):
 							assert.Contains(t, said, "eventbustest: ")

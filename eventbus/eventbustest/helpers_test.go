@@ -42,6 +42,7 @@ type trial struct {
 	failed   bool
 	stopped  bool // by FailNow
 	log      []string
+	before   string // the log before the cleanups
 	cleanups []func()
 }
 
@@ -51,6 +52,7 @@ func try(tb testing.TB, f func(*trial)) *trial {
 	tb.Helper()
 	t := &trial{TB: tb}
 	t.alone(func() { f(t) })
+	t.before = t.said()
 	for {
 		t.mu.Lock()
 		n := len(t.cleanups)

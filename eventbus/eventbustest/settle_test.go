@@ -188,6 +188,22 @@ func TestSettleNamesWhatHangs(t *testing.T) {
 	})
 }
 
+// K4: so does a Queue that nobody reads.
+func TestSettleNamesQueues(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tried := try(t, func(tb *trial) {
+			bus := eventbustest.NewBus(tb, eventbus.Config{})
+			x := topicOf[int](tb, bus, "x", eventbus.TopicConfig{})
+			q, err := x.Queue(bg, eventbus.SubscribeConfig[int]{Name: "unread", Capacity: 1, OnFull: eventbus.Fail})
+			require.NoError(tb, err)
+			tb.Cleanup(q.Cancel)
+			publish(tb, x, 1)
+			eventbustest.Settle(tb, bus)
+		})
+		assert.Contains(t, tried.said(), `subscription "unread" of "x": 1 waiting, 0 being handled, capacity 1, Fail`)
+	})
+}
+
 // K4: a pattern subscription is named once, however many topics it covers.
 func TestSettleNamesAPatternOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

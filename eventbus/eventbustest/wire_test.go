@@ -16,6 +16,7 @@ import (
 // receives. It may have a fault.
 type wire struct {
 	fault
+	out   bool // it is the end at Out
 	other *wire
 	sent  int // calls of Forward
 
@@ -30,13 +31,10 @@ type wire struct {
 // A fault is what is wrong with both ends of a wire. The zero fault is none.
 type fault struct {
 	// forward replaces sending.
-	forward func(w *wire, e eventbus.Encoded) error
+	forward func(ctx context.Context, w *wire, e eventbus.Encoded) error
 
 	// closes is called by Close.
 	closes func(w *wire)
-
-	// hangs is the data of events at which forwarding hangs.
-	hangs string
 
 	// sender and receiver are the configs of the buses Out and In; w is the end
 	// at Out.
@@ -48,13 +46,9 @@ type fault struct {
 }
 
 func (w *wire) Forward(ctx context.Context, e eventbus.Encoded) error {
-	if w.hangs != "" && w.hangs == string(e.Data) {
-		<-ctx.Done()
-		return context.Cause(ctx)
-	}
 	w.sent++
 	if w.forward != nil {
-		return w.forward(w, e)
+		return w.forward(ctx, w, e)
 	}
 	w.send(e)
 	return nil
@@ -120,7 +114,7 @@ func (w *wire) Close(context.Context) error {
 
 // newWires are the two ends.
 func newWires(f fault) (x, y *wire) {
-	x = &wire{fault: f, news: make(chan struct{})}
+	x = &wire{fault: f, out: true, news: make(chan struct{})}
 	y = &wire{fault: f, news: make(chan struct{}), other: x}
 	x.other = y
 	return x, y
