@@ -217,29 +217,33 @@ func (m *mailbox[T]) room(n int) bool {
 	return m.closedTo() || m.limit == noLimit || !m.sub.policy.gating() || m.fresh()+n <= m.limit
 }
 
-// put takes an event of an accepted publish, or loses it as the policy says.
-func (m *mailbox[T]) put(e Event[T], v *verdict) (after aftermath) {
-	if v.skip || m.closedTo() || e.Seq < m.from {
-		return after
+// put takes an event of an accepted publish, or loses it as the policy says. Not
+// covered is one that comes after its end, or is its end.
+func (m *mailbox[T]) put(e Event[T], v *verdict) (after aftermath, covered bool) {
+	if m.closedTo() {
+		return after, false
+	}
+	if v.skip || e.Seq < m.from {
+		return after, true
 	}
 	m.latest = e.topic
 	switch {
 	case v.err != nil:
-		return m.spoiled(&e, v)
+		return m.spoiled(&e, v), true
 	case v.refused:
 		m.filtered++
-		return after
+		return after, true
 	}
 	if m.limit != noLimit && m.fresh() >= m.limit {
 		switch m.sub.policy {
 		case DropNewest:
 			m.lagged++
 			m.nextLag++
-			return aftermath{sub: m.sub, info: e.topic, lagged: 1}
+			return aftermath{sub: m.sub, info: e.topic, lagged: 1}, true
 		case DropOldest:
 			after = aftermath{sub: m.sub, info: e.topic, lagged: m.dropOldest()}
 		default:
-			return m.stopLocked(m.sub.disconnected(e.Seq))
+			return m.stopLocked(m.sub.disconnected(e.Seq)), false
 		}
 	}
 	e.Lag, m.nextLag = m.nextLag, 0
@@ -255,7 +259,7 @@ func (m *mailbox[T]) put(e Event[T], v *verdict) (after aftermath) {
 		after.sub, after.host = m.sub, m.host
 	}
 	m.wake()
-	return after
+	return after, true
 }
 
 // dropOldest loses the oldest event that counts, and before it what is left of a

@@ -96,19 +96,22 @@ func (t *Topic[T]) commit(p *pending[T]) {
 			seq = t.ring.next
 			t.ring.put(o, v)
 		}
-		if len(t.sinks.list) == 0 && t.live.Load() > 0 {
+		reached := t.sync == nil && len(t.ring.cursors) > 0 || p.call.list != nil && len(p.call.list.calls) > 0
+		if len(t.sinks.list) == 0 && reached {
 			continue
 		}
 		e := Event[T]{Data: v, Seq: seq, envelope: envelope{o, t.info}}
-		if t.live.Load() == 0 && t.cfg.History == 0 {
+		for s, m := range t.sinks.list {
+			after, covered := m.put(e, p.verdict(s, i))
+			reached = reached || covered
+			if after.due() {
+				p.after = append(p.after, after)
+			}
+		}
+		if !reached && t.cfg.History == 0 {
 			t.unrouted++
 			if b.hooks.Dropped != nil || t.cfg.DeadLetter != nil {
 				p.unrouted = append(p.unrouted, e)
-			}
-		}
-		for s, m := range t.sinks.list {
-			if after := m.put(e, p.verdict(s, i)); after.due() {
-				p.after = append(p.after, after)
 			}
 		}
 	}

@@ -24,7 +24,7 @@ func SubscribePattern[T any](ctx context.Context, b *Bus, pattern string, cfg Su
 // anyMailbox is a mailbox of whatever type.
 type anyMailbox interface {
 	judgeAny(v *verdict, data any, key string)
-	putAny(e Event[any], v *verdict) aftermath
+	putAny(e Event[any], v *verdict) (after aftermath, covered bool)
 	room(n int) bool
 	blocks(l *line)
 	subscription() *Subscription
@@ -40,16 +40,16 @@ func (s boxedSink[T]) judges() bool { return true }
 
 func (s boxedSink[T]) judge(v *verdict, data T, key string) { s.judgeAny(v, data, key) }
 
-func (s boxedSink[T]) put(e Event[T], v *verdict) aftermath {
+func (s boxedSink[T]) put(e Event[T], v *verdict) (aftermath, bool) {
 	if v.skip {
-		return aftermath{}
+		return aftermath{}, true
 	}
 	return s.putAny(e.erased(), v)
 }
 
 func (m *mailbox[T]) typeOf() reflect.Type { return reflect.TypeFor[T]() }
 
-func (m *mailbox[T]) putAny(e Event[any], v *verdict) aftermath {
+func (m *mailbox[T]) putAny(e Event[any], v *verdict) (aftermath, bool) {
 	data, _ := e.Data.(T)
 	return m.put(Event[T]{data, e.Seq, e.Lag, e.envelope}, v)
 }

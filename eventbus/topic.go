@@ -59,7 +59,7 @@ type sink[T any] interface {
 	unlock()
 	room(n int) bool
 	blocks(l *line)
-	put(e Event[T], v *verdict) aftermath
+	put(e Event[T], v *verdict) (after aftermath, covered bool)
 }
 
 // sinks are the mailboxes of a topic in the order of their locks. Immutable.
