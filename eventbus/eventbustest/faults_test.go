@@ -93,7 +93,8 @@ func faults() map[string]struct {
 
 		"hangs at one event": only(fault{forward: hangingAt("conformance.close.a", false)}, "close"),
 		"hangs at the end":   only(fault{forward: hangingAt("conformance.close.b", true)}, "close"),
-		"refuses publishes":  only(fault{sender: refusing}, everyone()...),
+		"refuses publishes":  only(fault{sender: refusing(func(any) bool { return true })}, everyone()...),
+		"refuses one":        only(fault{sender: refusing(func(data any) bool { return data == 50 })}, "order", "close"),
 
 		"mangles characters": only(changing(func(e *eventbus.Encoded) {
 			e.Data = bytes.ToValidUTF8(bytes.ReplaceAll(e.Data, []byte("\u00fc"), []byte{'?'}), nil)
@@ -119,31 +120,27 @@ func faults() map[string]struct {
 		"loses subjects":   only(changing(func(e *eventbus.Encoded) { e.Subject = "" }), "envelope"),
 		"loses the type":   only(changing(func(e *eventbus.Encoded) { e.Type = "" }), "envelope"),
 
-		"echoes": {fault{forward: func(_ context.Context, w *wire, e eventbus.Encoded) error {
-			w.send(e)
-			e.Origin = "elsewhere"
-			w.back(e)
-			return nil
-		}}, []string{"echo"}, []string{"order", "envelope", "retry"}},
 		"echoes, as if admitted": {fault{atLeastOnce: true, forward: func(_ context.Context, w *wire, e eventbus.Encoded) error {
 			e.Origin = "elsewhere"
 			w.back(e)
 			w.send(e)
 			return nil
 		}}, []string{"echo"}, []string{"order", "envelope", "retry"}},
-		"echoes at In": only(fault{forward: func(_ context.Context, w *wire, e eventbus.Encoded) error {
-			w.send(e)
-			if !w.out {
-				e.Origin = "elsewhere"
-				w.back(e)
-			}
-			return nil
-		}}, "echo"),
+		"echoes at In":  only(fault{forward: echoing(false)}, "echo"),
+		"echoes at Out": {fault{forward: echoing(true)}, []string{"echo"}, []string{"order", "envelope", "retry"}},
 		"repeats to Out": only(fault{forward: func(ctx context.Context, w *wire, e eventbus.Encoded) error {
 			if !w.out {
 				return twice("elsewhere", "")(ctx, w, e)
 			}
 			w.send(e)
+			return nil
+		}}, "echo"),
+		"repeats when something comes": only(fault{forward: func(_ context.Context, w *wire, e eventbus.Encoded) error {
+			w.send(e)
+			if last := w.other.lastSent(); !w.out && last.ID != "" {
+				last.Origin = "elsewhere"
+				w.back(last)
+			}
 			return nil
 		}}, "echo"),
 
@@ -154,11 +151,30 @@ func faults() map[string]struct {
 	}
 }
 
-// refusing lets no publisher publish.
-func refusing() eventbus.Config {
-	return eventbus.Config{AroundPublish: []eventbus.Interceptor{func(eventbus.Handler) eventbus.Handler {
-		return func(context.Context, eventbus.Event[any]) error { return errors.New("not now") }
-	}}}
+// refusing refuses some publishes.
+func refusing(which func(any) bool) func() eventbus.Config {
+	return func() eventbus.Config {
+		return eventbus.Config{AroundPublish: []eventbus.Interceptor{func(next eventbus.Handler) eventbus.Handler {
+			return func(ctx context.Context, e eventbus.Event[any]) error {
+				if which(e.Data) {
+					return errors.New("not now")
+				}
+				return next(ctx, e)
+			}
+		}}}
+	}
+}
+
+// echoing has the end at Out, or that at In, get back what it sends.
+func echoing(out bool) func(context.Context, *wire, eventbus.Encoded) error {
+	return func(_ context.Context, w *wire, e eventbus.Encoded) error {
+		w.send(e)
+		if w.out == out {
+			e.Origin = "elsewhere"
+			w.back(e)
+		}
+		return nil
+	}
 }
 
 // hangingAt hangs at the event 200 of a topic, after it is sent or without that.

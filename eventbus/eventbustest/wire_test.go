@@ -26,6 +26,7 @@ type wire struct {
 	arrived []eventbus.Encoded // that this end has not received yet
 	news    chan struct{}
 	pending []eventbus.Encoded // sent late, see later
+	last    eventbus.Encoded   // sent
 }
 
 // A fault is what is wrong with both ends of a wire. The zero fault is none.
@@ -54,9 +55,22 @@ func (w *wire) Forward(ctx context.Context, e eventbus.Encoded) error {
 	return nil
 }
 
-// send has an event arrive at the other end, back at this one.
-func (w *wire) send(e eventbus.Encoded) { w.other.back(e) }
+// send has an event arrive at the other end.
+func (w *wire) send(e eventbus.Encoded) {
+	w.other.back(e)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.last = e
+}
 
+// lastSent is the last event that this end has sent.
+func (w *wire) lastSent() eventbus.Encoded {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.last
+}
+
+// back has an event arrive at this end.
 func (w *wire) back(e eventbus.Encoded) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
