@@ -270,23 +270,33 @@ func checkEcho(tb testing.TB, factory func(testing.TB) Pair) {
 	const name, n, local = "conformance.echo", 8, 100
 	there, here := receive[int](tb, p.In, name), receive[int](tb, p.Out, name)
 	in, out := topicOf[int](tb, p.In, name, eventbus.TopicConfig{}), topicOf[int](tb, p.Out, name, eventbus.TopicConfig{})
+	// If In has a bridge that sends, its events come to Out after whatever
+	// echoes there are, and tell that those are there by now. If that is
+	// something else, they do not come, and there is nothing to wait for.
+	sends := slices.ContainsFunc(in.Stats().Subscriptions, func(s eventbus.SubscriptionStats) bool { return s.Topic != name })
 	for i := range n {
-		// Each is waited for, so that there is time for an echo of those before.
 		publish(tb, out, i+1)
+		awaitData(tb, there, i+1)
 		publish(tb, in, local+i+1)
-		for _, data := range []int{i + 1, local + i + 1} {
-			if got, ok := waitForData(there, data); !ok {
-				tb.Fatalf("eventbustest: event %d of topic %q has not arrived after %v: %v", data, name, patience, got)
-			}
+		awaitData(tb, there, local+i+1)
+		if sends {
+			_, sends = waitForData(here, local+i+1)
 		}
-		Settle(tb, p.Out)
-		Settle(tb, p.In)
 	}
+	Settle(tb, p.Out)
+	Settle(tb, p.In)
 	for i := range n {
 		expectTimes(tb, here, "Out", i+1, true)
 		expectTimes(tb, there, "In", local+i+1, true)
 		expectTimes(tb, there, "In", i+1, !p.AtLeastOnce)
 		expectTimes(tb, here, "Out", local+i+1, !p.AtLeastOnce)
+	}
+}
+
+func awaitData(tb testing.TB, b *inbox[int], data int) {
+	tb.Helper()
+	if got, ok := waitForData(b, data); !ok {
+		tb.Fatalf("eventbustest: event %d of topic %q has not arrived after %v: %v", data, b.topic, patience, got)
 	}
 }
 

@@ -127,3 +127,16 @@ func TestBridgeRunsAllChecks(t *testing.T) {
 	assert.Equal(t, everyone(), []string{"close", "data", "echo", "envelope", "once", "order", "retry", "topics"})
 	assert.Equal(t, len(everyone()), made)
 }
+
+// K7: a pattern subscription on In is not taken for a bridge for ever.
+func TestConformanceWithPatterns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		eventbustest.Checks()["echo"](t, func(tb testing.TB) eventbustest.Pair {
+			tb.Helper()
+			p := oneWay(tb)
+			_, err := eventbus.SubscribePattern(bg, p.In, ">", eventbus.SubscribeConfig[any]{}, func(context.Context, eventbus.Event[any]) error { return nil })
+			assert.NoError(tb, err)
+			return p
+		})
+	})
+}
