@@ -1,0 +1,132 @@
+package eventbus_test
+
+import (
+	"context"
+	"runtime"
+	"testing"
+	"time"
+	"weak"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mainstay-go/mainstay/eventbus"
+)
+
+// A payload is large enough not to share an allocation with others.
+type payload struct{ _ [1 << 10]byte }
+
+// payloads are n of them, and what tells whether they are still referred to.
+func payloads(n int) (all []*payload, refs []weak.Pointer[payload]) {
+	for range n {
+		p := new(payload)
+		all, refs = append(all, p), append(refs, weak.Make(p))
+	}
+	return all, refs
+}
+
+// referredTo waits until exactly n of refs are still referred to.
+func referredTo[T any](t *testing.T, n int, refs []weak.Pointer[T], what string) {
+	t.Helper()
+	left := 0
+	assert.Eventually(t, func() bool {
+		runtime.GC()
+		left = 0
+		for _, r := range refs {
+			if r.Value() != nil {
+				left++
+			}
+		}
+		return left == n
+	}, 5*time.Second, time.Millisecond, what)
+	assert.Equal(t, n, left, what)
+}
+
+// abandon closes a bus without waiting for what is left.
+func abandon(b *eventbus.Bus) {
+	ended, stop := context.WithCancel(bg)
+	stop()
+	_ = b.Close(ended)
+}
+
+// A queue that nobody reads refers to as many events as may wait, though the
+// array behind it has more slots than that.
+func TestG41_AStuckQueueHoldsNoMoreThanItsCapacity(t *testing.T) {
+	for name, history := range map[string]int{"alone": 0, "with history": 3} {
+		t.Run(name, func(t *testing.T) {
+			b, x := newTopic[*payload](t, eventbus.Config{}, eventbus.TopicConfig{History: history})
+			q, err := x.Queue(bg, eventbus.SubscribeConfig[*payload]{OnFull: eventbus.DropOldest, Capacity: 2})
+			require.NoError(t, err)
+			all, refs := payloads(40)
+			publish(t, x, all...)
+			clear(all)
+			referredTo(t, 2+history, refs, name)
+			runtime.KeepAlive(q)
+			abandon(b)
+		})
+	}
+}
+
+// What was published in one go is let go of like the rest.
+func TestG41_BatchesAreLetGoOf(t *testing.T) {
+	b, x := newTopic[*payload](t, eventbus.Config{}, eventbus.TopicConfig{})
+	_, err := x.Subscribe(bg, func(context.Context, *payload) error { return nil })
+	require.NoError(t, err)
+	var refs []weak.Pointer[payload]
+	for range 3 { // from the second on they take a shorter way
+		all, made := payloads(10)
+		refs = append(refs, made...)
+		n, err := x.PublishBatch(bg, all)
+		require.NoError(t, err)
+		require.Equal(t, 10, n)
+	}
+	require.NoError(t, b.Flush(bg))
+	referredTo(t, 0, refs, "after Flush")
+	runtime.KeepAlive(x)
+	closed(t, b)
+}
+
+// A context goes with the last event that came with it.
+func TestG41_ContextsAreLetGoOf(t *testing.T) {
+	b, x := newTopic[int](t, eventbus.Config{}, eventbus.TopicConfig{})
+	q, err := x.Queue(bg, eventbus.SubscribeConfig[int]{OnFull: eventbus.DropOldest, Capacity: 2})
+	require.NoError(t, err)
+	var refs []weak.Pointer[int]
+	for i := range 20 {
+		v := new(int)
+		refs = append(refs, weak.Make(v))
+		ctx := context.WithValue(bg, ctxKey{}, v)
+		for range 1 + i%2 {
+			require.NoError(t, x.Publish(ctx, i))
+		}
+	}
+	referredTo(t, 1, refs, "of the last two events")
+	runtime.KeepAlive(q)
+	abandon(b)
+}
+
+// One that all events came with goes when all have been handled.
+func TestG41_TheContextOfAllIsLetGoOf(t *testing.T) {
+	for _, k := range queuedKinds {
+		t.Run(k.name, func(t *testing.T) {
+			b, x := newTopic[int](t, k.bus, eventbus.TopicConfig{})
+			k.subscribe(t, b, x, func(c *eventbus.SubscribeConfig[int]) { c.From = 0 }, func(context.Context, int) error { return nil })
+			var refs []weak.Pointer[int]
+			for range 2 {
+				v := new(int)
+				refs = append(refs, weak.Make(v))
+				ctx := context.WithValue(bg, ctxKey{}, v)
+				for i := range 10 {
+					require.NoError(t, x.Publish(ctx, i))
+				}
+				n, err := x.PublishBatch(ctx, ints(1, 10))
+				require.NoError(t, err)
+				require.Equal(t, 10, n)
+				require.NoError(t, b.Flush(bg))
+			}
+			referredTo(t, 0, refs, k.name)
+			runtime.KeepAlive(x)
+			closed(t, b)
+		})
+	}
+}

@@ -1,0 +1,73 @@
+package eventbus_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mainstay-go/mainstay/eventbus"
+)
+
+// The smallest capacity of those that gate counts, whatever room the others have.
+func TestG8_TheSmallestCapacityDecides(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, x := newTopic[int](t, eventbus.Config{}, eventbus.TopicConfig{})
+		small, err := x.Queue(bg, eventbus.SubscribeConfig[int]{Capacity: 2})
+		require.NoError(t, err)
+		large, err := x.Queue(bg, eventbus.SubscribeConfig[int]{OnFull: eventbus.DropOldest, Capacity: 100})
+		require.NoError(t, err)
+		done := 0
+		go func() {
+			for i := range 4 {
+				assert.NoError(t, x.Publish(bg, i))
+				done++
+			}
+		}()
+		synctest.Wait()
+		assert.Equal(t, 2, done)
+		assert.Equal(t, 2, small.Stats().Depth)
+		assert.Equal(t, 2, large.Stats().Depth)
+		small.Cancel()
+		synctest.Wait()
+		assert.Equal(t, 4, done)
+		large.Cancel()
+		closed(t, b)
+	})
+}
+
+// An aContext is a context that cannot be compared with another of its type.
+type aContext struct {
+	context.Context //nolint:containedctx // it is a context
+	values          []string
+}
+
+func (c aContext) Value(key any) any {
+	if key == (ctxKey{}) {
+		return c.values[0]
+	}
+	return c.Context.Value(key)
+}
+
+// Contexts that == panics for are as good as others.
+func TestG15_ContextsThatCannotBeCompared(t *testing.T) {
+	for _, k := range queuedKinds {
+		k.run(t, func(t *testing.T, b *eventbus.Bus, x *eventbus.Topic[int]) {
+			var seen []any
+			k.subscribe(t, b, x, nil, func(ctx context.Context, _ int) error {
+				seen = append(seen, ctx.Value(ctxKey{}))
+				return nil
+			})
+			for _, v := range []string{"a", "b", "c"} {
+				require.NoError(t, x.Publish(aContext{bg, []string{v}}, 1))
+			}
+			n, err := x.PublishBatch(aContext{bg, []string{"d"}}, []int{2, 3})
+			require.NoError(t, err)
+			require.Equal(t, 2, n)
+			closed(t, b)
+			assert.Equal(t, []any{"a", "b", "c", "d", "d"}, seen)
+		})
+	}
+}
