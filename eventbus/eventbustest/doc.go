@@ -31,8 +31,8 @@
 //     a handler that hangs, and handlers that answer each other for ever, fail the
 //     test and are named.
 //   - K5: A [Recorder] has every event of the topic since [Record] in the order of
-//     Seq. It holds up no publisher, on Sync topics neither, and no interceptor of
-//     handlers and no hook sees it.
+//     Seq. It holds up no publisher, on Sync topics neither, and is unknown to
+//     interceptors of handlers and to the hooks Handled and Failed.
 //   - K6: Each of its methods settles the bus first. Expectations compare by
 //     reflect.DeepEqual; a failure shows both lists where they differ, and lets the
 //     test go on.
@@ -50,6 +50,6 @@
 //
 // # Cost
 //
-// Settle looks at the numbers of all topics and subscriptions once for each round
-// of events that lead to others, and at least twice.
+// Settle looks at the numbers of all topics and subscriptions twice at least, and
+// once more for each round of events that lead to others.
 package eventbustest
