@@ -43,10 +43,11 @@
 //
 // # Time
 //
-// Nothing here sleeps or polls. All of it works in a testing/synctest bubble,
-// where a retry takes no time, and outside; in a bubble make the bus with the
-// testing.T of the bubble, so that it is closed there. With a Config.Clock that
-// nobody moves, an event that waits for its next attempt never comes to rest.
+// Nothing here sleeps or polls. All but [TestBridge], which has subtests, works in
+// a testing/synctest bubble, where a retry takes no time, and outside; in a bubble
+// make the bus with the testing.T of the bubble, so that it is closed there. With
+// a Config.Clock that nobody moves, an event that waits for its next attempt never
+// comes to rest.
 //
 // # Cost
 //
