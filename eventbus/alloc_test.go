@@ -22,40 +22,48 @@ func TestAllocations(t *testing.T) {
 		return // the detector allocates; the same test runs without it
 	}
 	nop := func(context.Context, int) error { return nil }
-	subs := map[string]func(tb testing.TB, b *eventbus.Bus, x *eventbus.Topic[int]){
-		"nobody": func(testing.TB, *eventbus.Bus, *eventbus.Topic[int]) {},
-		"data": func(tb testing.TB, _ *eventbus.Bus, x *eventbus.Topic[int]) {
+	subs := map[string]func(t *testing.T, b *eventbus.Bus, x *eventbus.Topic[int]){
+		"nobody": func(*testing.T, *eventbus.Bus, *eventbus.Topic[int]) {},
+		"data": func(t *testing.T, _ *eventbus.Bus, x *eventbus.Topic[int]) {
+			t.Helper()
 			_, err := x.Subscribe(bg, nop)
-			require.NoError(tb, err)
+			require.NoError(t, err)
 		},
-		"a hundred": func(tb testing.TB, _ *eventbus.Bus, x *eventbus.Topic[int]) {
+		"a hundred": func(t *testing.T, _ *eventbus.Bus, x *eventbus.Topic[int]) {
+			t.Helper()
 			for range 100 {
 				_, err := x.Subscribe(bg, nop)
-				require.NoError(tb, err)
+				require.NoError(t, err)
 			}
 		},
-		"events": func(tb testing.TB, _ *eventbus.Bus, x *eventbus.Topic[int]) {
+		"events": func(t *testing.T, _ *eventbus.Bus, x *eventbus.Topic[int]) {
+			t.Helper()
 			_, err := x.SubscribeEvents(bg, eventbus.SubscribeConfig[int]{}, func(context.Context, eventbus.Event[int]) error { return nil })
-			require.NoError(tb, err)
+			require.NoError(t, err)
 		},
-		"mailboxes": func(tb testing.TB, _ *eventbus.Bus, x *eventbus.Topic[int]) {
+		"mailboxes": func(t *testing.T, _ *eventbus.Bus, x *eventbus.Topic[int]) {
+			t.Helper()
 			for _, cfg := range []eventbus.SubscribeConfig[int]{
-				{Filter: func(i int) bool { return i%2 == 0 }, OnFull: eventbus.DropOldest}, {OnFull: eventbus.DropNewest}, {OnFull: eventbus.Unbounded},
+				{Filter: func(i int) bool { return i%2 == 0 }, OnFull: eventbus.DropOldest},
+				{OnFull: eventbus.DropNewest},
+				{OnFull: eventbus.Unbounded},
 				{OnFull: eventbus.DropOldest, Workers: 3, Key: func(i int) string { return [...]string{"a", "b", "c"}[i%3] }},
 			} {
 				_, err := x.SubscribeWith(bg, cfg, nop)
-				require.NoError(tb, err)
+				require.NoError(t, err)
 			}
 		},
-		"overflow": func(tb testing.TB, _ *eventbus.Bus, x *eventbus.Topic[int]) {
+		"overflow": func(t *testing.T, _ *eventbus.Bus, x *eventbus.Topic[int]) {
+			t.Helper()
 			for _, p := range []eventbus.Overflow{eventbus.DropOldest, eventbus.DropNewest} {
 				_, err := x.Queue(bg, eventbus.SubscribeConfig[int]{OnFull: p, Capacity: 2})
-				require.NoError(tb, err)
+				require.NoError(t, err)
 			}
 		},
-		"failures": func(tb testing.TB, _ *eventbus.Bus, x *eventbus.Topic[int]) {
+		"failures": func(t *testing.T, _ *eventbus.Bus, x *eventbus.Topic[int]) {
+			t.Helper()
 			_, err := x.Subscribe(bg, func(context.Context, int) error { return assert.AnError })
-			require.NoError(tb, err)
+			require.NoError(t, err)
 		},
 	}
 	for _, sync := range []bool{false, true} {
@@ -127,7 +135,7 @@ func TestAllocationsOfDeliveries(t *testing.T) {
 	}
 	own := make([]context.Context, n)
 	for i := range own {
-		own[i] = context.WithValue(bg, ctxKey{}, i)
+		own[i] = context.WithValue(bg, ctxKey{}, i) //nolint:fatcontext // beside each other, not nested
 	}
 	b, x := newTopic[int](t, eventbus.Config{}, eventbus.TopicConfig{})
 	_, err := x.Subscribe(bg, func(context.Context, int) error { return nil })
@@ -154,7 +162,8 @@ func TestAllocationsOfDeliveries(t *testing.T) {
 			_ = x.Publish(bg, i)
 		}
 		left := n
-		for range q.Events(bg) {
+		for _, err := range q.Events(bg) {
+			require.NoError(t, err)
 			if left--; left == 0 {
 				break
 			}
@@ -232,7 +241,8 @@ func TestG41_NothingIsKeptThatWasHandled(t *testing.T) {
 			q, err := x.Queue(bg, eventbus.SubscribeConfig[*big]{})
 			require.NoError(t, err)
 			return func() {
-				for range q.Events(bg) {
+				for _, err := range q.Events(bg) {
+					require.NoError(t, err)
 					if st := q.Stats(); st.Depth == 0 {
 						break
 					}

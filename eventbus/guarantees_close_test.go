@@ -62,7 +62,8 @@ func TestG33_WhatSettlesAnEvent(t *testing.T) {
 			},
 			"Cancel": func(_ *eventbus.Topic[int], q *eventbus.Queue[int]) { q.Cancel() },
 			"reading": func(_ *eventbus.Topic[int], q *eventbus.Queue[int]) {
-				for range q.Events(bg) {
+				for _, err := range q.Events(bg) {
+					assert.NoError(t, err)
 					if q.Stats().Depth == 0 {
 						break
 					}

@@ -17,11 +17,13 @@ import (
 	"github.com/mainstay-go/mainstay/eventbus"
 )
 
-// relay has a handler of from publish to to, and collects what is refused.
-func relay(t *testing.T, from, to *eventbus.Topic[int], cfg eventbus.SubscribeConfig[int], refused *[]error) *eventbus.Subscription {
+// relay has a handler of from publish to to once the gate is open, and collects
+// what is refused.
+func relay(t *testing.T, from, to *eventbus.Topic[int], cfg eventbus.SubscribeConfig[int], gate chan struct{}, refused *[]error) *eventbus.Subscription {
 	t.Helper()
 	var mu sync.Mutex
 	s, err := from.SubscribeWith(bg, cfg, func(ctx context.Context, i int) error {
+		<-gate
 		if i == 0 {
 			return nil
 		}
@@ -47,13 +49,20 @@ func TestS27_G27_TwoTopicsInACircle(t *testing.T) {
 					y := eventbus.MustNewTopic[int](b, "B", eventbus.TopicConfig{Capacity: 1})
 					cfg := eventbus.SubscribeConfig[int]{OnFull: policy, Filter: q.filter}
 					var refused [2][]error
-					relay(t, x, y, cfg, &refused[0])
-					relay(t, y, x, cfg, &refused[1])
+					gate := make(chan struct{})
+					relay(t, x, y, cfg, gate, &refused[0])
+					relay(t, y, x, cfg, gate, &refused[1])
+					for range 2 { // one inside each handler, and one behind it
+						publish(t, x, 20)
+						publish(t, y, 20)
+						synctest.Wait()
+					}
+					close(gate)
 					for range 100 {
 						require.NoError(t, x.Publish(bg, 20))
 						require.NoError(t, y.Publish(bg, 20))
 					}
-					closed(t, b)
+					closedEventually(t, b)
 					all := slices.Concat(refused[0], refused[1])
 					all = slices.DeleteFunc(all, func(err error) bool { return errors.Is(err, eventbus.ErrClosed) })
 					if policy == eventbus.DropOldest {

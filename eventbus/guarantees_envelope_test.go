@@ -202,7 +202,8 @@ func TestG38_TypeNames(t *testing.T) {
 	check := func(name, typ string, topic interface {
 		Name() string
 		Stats() eventbus.TopicStats
-	}) {
+	},
+	) {
 		t.Helper()
 		assert.Equal(t, name, topic.Name())
 		assert.Equal(t, typ, topic.Stats().Type)

@@ -22,9 +22,22 @@ func TestG29_WhereFromBegins(t *testing.T) {
 			first int
 			lag   uint64
 		}{
-			{0, 13, 0}, {eventbus.Oldest, 8, 0},
-			{1, 8, 7}, {7, 8, 1}, {8, 8, 0}, {10, 10, 0}, {12, 12, 0}, {13, 13, 0}, {14, 14, 0}, {20, 20, 0},
-			{-1, 12, 0}, {-3, 10, 0}, {-5, 8, 0}, {-6, 8, 0}, {-100, 8, 0}, {math.MinInt64 + 1, 8, 0},
+			{0, 13, 0},
+			{eventbus.Oldest, 8, 0},
+			{1, 8, 7},
+			{7, 8, 1},
+			{8, 8, 0},
+			{10, 10, 0},
+			{12, 12, 0},
+			{13, 13, 0},
+			{14, 14, 0},
+			{20, 20, 0},
+			{-1, 12, 0},
+			{-3, 10, 0},
+			{-5, 8, 0},
+			{-6, 8, 0},
+			{-100, 8, 0},
+			{math.MinInt64 + 1, 8, 0},
 		} {
 			t.Run(fmt.Sprint(q.name, c.from), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -95,7 +108,7 @@ func TestG29_ReplayedEventsTakeNoRoom(t *testing.T) {
 					case eventbus.DropNewest:
 						publish(t, x, 14)
 						assert.EqualValues(t, 1, q.Stats().Lagged)
-					case eventbus.Disconnect:
+					default: // Disconnect
 						publish(t, x, 14)
 						<-q.Done()
 						require.ErrorIs(t, q.Err(), eventbus.ErrFull)

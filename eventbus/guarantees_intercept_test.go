@@ -41,7 +41,7 @@ func TestG12_AroundPublishes(t *testing.T) {
 				case 5:
 					return nil // swallowed
 				case 6:
-					return next(nil, e) //nolint:staticcheck // a bug of the interceptor
+					return next(nil, e)
 				case 7:
 					panic("seven")
 				default:
@@ -169,7 +169,7 @@ func TestG12_AroundHandlers(t *testing.T) {
 							case 3:
 								return assert.AnError
 							case 4:
-								return next(nil, e) //nolint:staticcheck // a bug of the interceptor
+								return next(nil, e)
 							default:
 								e.Data = e.Data.(int) * 10
 							}

@@ -286,7 +286,7 @@ func TestG5_ErrorsAreJoinedAndNamed(t *testing.T) {
 		require.NoError(t, err)
 	}
 	err := x.Publish(bg, 1)
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // it is the join itself that is looked at
+	joined, ok := err.(interface{ Unwrap() []error })
 	require.True(t, ok)
 	require.Len(t, joined.Unwrap(), 2)
 	for i, want := range []eventbus.Error{

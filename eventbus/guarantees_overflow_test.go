@@ -199,6 +199,7 @@ func TestG22_LagIsNoError(t *testing.T) {
 		require.NoError(t, err)
 		publish(t, x, 1, 2, 3)
 		ctx, cancel := context.WithCancelCause(bg)
+		defer cancel(nil)
 		pairs := 0
 		for e, err := range q.Events(ctx) {
 			pairs++
@@ -214,7 +215,8 @@ func TestG22_LagIsNoError(t *testing.T) {
 		assert.Equal(t, 2, pairs)
 		q.Cancel()
 		pairs = 0
-		for range q.Events(bg) {
+		for _, err := range q.Events(bg) {
+			require.NoError(t, err)
 			pairs++
 		}
 		assert.Zero(t, pairs, "an orderly end is none either")

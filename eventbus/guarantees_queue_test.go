@@ -2,6 +2,7 @@ package eventbus_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"testing"
@@ -96,7 +97,8 @@ func TestG25_HandledWhenTheReaderComesBack(t *testing.T) {
 				_, err = q.Next(bg)
 				require.NoError(t, err)
 				check(1, 1, 1)
-				for range q.Events(bg) {
+				for _, err := range q.Events(bg) {
+					require.NoError(t, err)
 					check(2, 1, 0)
 					break // which is coming back
 				}
@@ -193,7 +195,7 @@ func TestG25_TheEndForAReader(t *testing.T) {
 						for _, err := range q.Events(bg) {
 							errs = append(errs, err)
 						}
-						if c.want == eventbus.ErrClosed {
+						if errors.Is(c.want, eventbus.ErrClosed) {
 							assert.Empty(t, errs)
 							require.NoError(t, q.Err())
 						} else {

@@ -61,8 +61,10 @@ func TestS29_G26_EverythingFromEverywhere(t *testing.T) {
 		{"close", true, func(ctx context.Context, w *world) error { return w.bus.Close(ctx) }},
 	}
 	// places where it may be done: at most once each.
-	places := []string{"queued handler", "mailbox handler", "sync handler", "pattern handler", "Handled", "Failed", "Dropped",
-		"Filter", "Key", "AroundPublish", "AroundHandle", "responder"}
+	places := []string{
+		"queued handler", "mailbox handler", "sync handler", "pattern handler", "Handled", "Failed", "Dropped",
+		"Filter", "Key", "AroundPublish", "AroundHandle", "responder",
+	}
 	for _, c := range calls {
 		for _, place := range places {
 			withCtx := place != "Dropped" && place != "Filter" && place != "Key"

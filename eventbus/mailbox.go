@@ -2,7 +2,6 @@ package eventbus
 
 import (
 	"context"
-	"reflect"
 	"sync"
 )
 
@@ -54,145 +53,8 @@ func newMailbox[T any](s *Subscription, cfg *SubscribeConfig[T], h host, unmanne
 	return m
 }
 
-// replay gives it the events that history had for it, before those that came
-// since it was registered. It is called by the subscriber, so that its functions
-// run on that goroutine and without locks.
-func (m *mailbox[T]) replay(past []Event[T]) {
-	if len(past) == 0 {
-		return
-	}
-	verdicts := make([]verdict, len(past))
-	for i := range past {
-		m.judge(&verdicts[i], past[i].Data, past[i].Key())
-	}
-	m.mu.Lock()
-	if m.stopped {
-		m.discarded += uint64(len(past))
-		m.mu.Unlock()
-		m.sub.lost(0, uint64(len(past)), past[0].topic)
-		return
-	}
-	var after []aftermath
-	since := m.fresh()
-	if m.keyed != nil {
-		m.replayKeyed(past, verdicts, &after)
-	} else {
-		for i := range past {
-			if !m.admits(&past[i], &verdicts[i], &after) {
-				continue
-			}
-			m.replayed.push(past[i])
-			if m.once {
-				break
-			}
-		}
-	}
-	added := int64(m.waiting() - since)
-	m.accepted += added
-	m.watches.shift(-1, added)
-	m.held = false
-	if m.once && m.waiting() > 0 {
-		m.satisfied()
-		after = append(after, aftermath{sub: m.sub, host: m.host})
-	}
-	if m.overLocked() { // it was drained meanwhile, and nothing passed its functions
-		after = append(after, aftermath{sub: m.sub, finish: true})
-	}
-	m.wakeAll()
-	m.mu.Unlock()
-	runAll(m.sub.life.outer, after)
-}
-
-// replayKeyed puts the past before what is queued.
-func (m *mailbox[T]) replayKeyed(past []Event[T], verdicts []verdict, after *[]aftermath) {
-	queued := m.keyed
-	m.keyed = newKeyed[Event[T]]()
-	for i := range past {
-		if m.admits(&past[i], &verdicts[i], after) {
-			m.keyed.push(verdicts[i].key, true, past[i])
-		}
-	}
-	for {
-		e, key, _, ok := queued.take()
-		if !ok {
-			return
-		}
-		queued.done(key)
-		m.keyed.push(key, false, e)
-	}
-}
-
-// admits reports whether an event of history passes its own functions.
-func (m *mailbox[T]) admits(e *Event[T], v *verdict, after *[]aftermath) bool {
-	switch {
-	case v.err != nil:
-		*after = append(*after, m.spoiled(e, v))
-		return false
-	case v.refused:
-		m.filtered++
-		return false
-	}
-	return true
-}
-
-// spoiled accounts for an event at which Filter or Key panicked.
-func (m *mailbox[T]) spoiled(e *Event[T], v *verdict) aftermath {
-	m.failed++
-	return aftermath{sub: m.sub, info: e.topic, failure: &Failure{
-		Event: e.erased(), Subscription: m.sub.name, Final: true, Err: v.err,
-	}}
-}
-
-// satisfied is the end of coverage by Once: the event it is to get is queued.
-func (m *mailbox[T]) satisfied() {
-	m.complete, m.draining = true, true
-	e, _ := m.plain.pop()
-	m.plain.clear() // what came after it is not covered
-	if m.replayed.len() == 0 {
-		m.plain.push(e)
-	}
-	m.accepted = 1
-}
-
-// A verdict is what a subscription's own functions say about an event.
-type verdict struct {
-	skip    bool // it is of another type
-	refused bool
-	err     error // they panicked
-	key     string
-}
-
-// judge asks Filter and Key. It is called without locks.
-func (m *mailbox[T]) judge(v *verdict, data T, key string) {
-	*v = verdict{key: key}
-	if m.filter == nil && m.byKey == nil {
-		return
-	}
-	v.err = safely(func() {
-		if m.filter != nil && !m.filter(data) {
-			v.refused = true
-			return
-		}
-		if m.byKey != nil {
-			v.key = m.byKey(data)
-		}
-	})
-}
-
-// judgeAny is judge for topics of another type.
-func (m *mailbox[T]) judgeAny(v *verdict, data any, key string) {
-	typed, ok := data.(T)
-	if !ok && (data != nil || reflect.TypeFor[T]() != reflect.TypeFor[any]()) {
-		*v = verdict{skip: true}
-		return
-	}
-	m.judge(v, typed, key)
-}
-
 func (m *mailbox[T]) lock()   { m.mu.Lock() }
 func (m *mailbox[T]) unlock() { m.mu.Unlock() }
-
-func (m *mailbox[T]) judges() bool { return m.filter != nil || m.byKey != nil }
 
 // waiting is how many events wait in all, fresh how many that count.
 func (m *mailbox[T]) waiting() int {
@@ -207,87 +69,6 @@ func (m *mailbox[T]) fresh() int {
 		return m.keyed.fresh()
 	}
 	return m.plain.len()
-}
-
-// closedTo reports whether new events are none of its business.
-func (m *mailbox[T]) closedTo() bool { return m.complete || m.stopped || m.draining }
-
-// room reports whether n more events are no reason to refuse a publish.
-func (m *mailbox[T]) room(n int) bool {
-	return m.closedTo() || m.limit == noLimit || !m.sub.policy.gating() || m.fresh()+n <= m.limit
-}
-
-// put takes an event of an accepted publish, or loses it as the policy says. Not
-// covered is one that comes after its end, or is its end.
-func (m *mailbox[T]) put(e Event[T], v *verdict) (after aftermath, covered bool) {
-	if m.closedTo() {
-		return after, false
-	}
-	if v.skip || e.Seq < m.from {
-		return after, true
-	}
-	m.latest = e.topic
-	switch {
-	case v.err != nil:
-		return m.spoiled(&e, v), true
-	case v.refused:
-		m.filtered++
-		return after, true
-	}
-	if m.limit != noLimit && m.fresh() >= m.limit {
-		switch m.sub.policy {
-		case DropNewest:
-			m.lagged++
-			m.nextLag++
-			return aftermath{sub: m.sub, info: e.topic, lagged: 1}, true
-		case DropOldest:
-			after = aftermath{sub: m.sub, info: e.topic, lagged: m.dropOldest()}
-		default:
-			return m.stopLocked(m.sub.disconnected(e.Seq)), false
-		}
-	}
-	e.Lag, m.nextLag = m.nextLag, 0
-	m.accepted++
-	if m.keyed != nil {
-		m.keyed.push(v.key, false, e)
-	} else {
-		m.plain.push(e)
-	}
-	if m.once && !m.held {
-		m.complete = true
-		m.draining = true
-		after.sub, after.host = m.sub, m.host
-	}
-	m.wake()
-	return after, true
-}
-
-// dropOldest loses the oldest event that counts, and before it what is left of a
-// replay, which is older. It returns how many that were.
-func (m *mailbox[T]) dropOldest() (lost uint64) {
-	lose := func(e Event[T], ok bool) bool {
-		if ok {
-			lost++
-			m.lag += 1 + e.Lag
-		}
-		return ok
-	}
-	if m.keyed != nil {
-		for lose(m.keyed.dropReplayed()) {
-		}
-		lose(m.keyed.dropOldest())
-	} else {
-		at := m.accepted - int64(m.waiting())
-		for lose(m.replayed.pop()) {
-		}
-		lose(m.plain.pop())
-		for range lost {
-			m.watches.shift(at, -1) // what comes after it moves up by one
-		}
-		m.accepted -= int64(lost)
-	}
-	m.lagged += lost
-	return lost
 }
 
 // wake has one hand look for events.
@@ -305,7 +86,7 @@ func (m *mailbox[T]) wakeAll() {
 }
 
 func (m *mailbox[T]) take(b *batch[T], ctx context.Context) bool {
-	got := false
+	var got bool
 	m.mu.Lock()
 	for {
 		m.settle(&b.hand) // again after a wait: the channel of a Queue may have been received from

@@ -101,9 +101,22 @@ func oracle(t *testing.T, perPublisher, churns int) {
 	}
 	passing := func(int64) bool { return true }
 	for i, cfg := range []eventbus.SubscribeConfig[int64]{
-		{}, {}, {}, {}, {Capacity: 100}, {Capacity: 1000}, {Filter: passing}, {Capacity: 5000},
-		{OnFull: eventbus.DropOldest}, {OnFull: eventbus.DropOldest, Capacity: 7}, {OnFull: eventbus.DropNewest}, {OnFull: eventbus.DropNewest, Capacity: 7},
-		{Workers: 2}, {Filter: passing, OnFull: eventbus.DropOldest}, {OnFull: eventbus.Unbounded, Capacity: -1}, {},
+		{},
+		{},
+		{},
+		{},
+		{Capacity: 100},
+		{Capacity: 1000},
+		{Filter: passing},
+		{Capacity: 5000},
+		{OnFull: eventbus.DropOldest},
+		{OnFull: eventbus.DropOldest, Capacity: 7},
+		{OnFull: eventbus.DropNewest},
+		{OnFull: eventbus.DropNewest, Capacity: 7},
+		{Workers: 2},
+		{Filter: passing, OnFull: eventbus.DropOldest},
+		{OnFull: eventbus.Unbounded, Capacity: -1},
+		{},
 	} {
 		w := add(fmt.Sprintf("%d %v %d", i, cfg.OnFull, cfg.Capacity), cfg, i%2 == 0)
 		w.whole = true

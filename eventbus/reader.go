@@ -33,7 +33,7 @@ func atOnce(capacity int) int64 {
 func (r *reader[T]) take(b *batch[T], ctx context.Context) bool {
 	t := r.topic
 	var lost, skipped int64
-	got, yielded := false, false
+	var got, yielded bool
 	t.mu.Lock()
 	for {
 		r.settle(&b.hand) // again after a wait: the channel of a Queue may have been received from
