@@ -21,8 +21,8 @@ import (
 	mainstay "github.com/mainstay-go/mainstay/breaker"
 )
 
-// What the comparison in README.md says of each library in its rows in italics,
-// shown by running it. All but go-zero, whose breaker is never open for a time,
+// What .github/COMPARED.md says of each breaker in its rows in italics, shown by
+// running it. All but go-zero, whose breaker is never open for a time,
 // are on the fake time of a bubble.
 
 var errDown = errors.New("down")
