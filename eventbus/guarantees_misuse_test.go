@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -183,10 +184,10 @@ func TestG44_NilContexts(t *testing.T) {
 
 // Hostile numbers: no overflow, no panic, no endless wait.
 func TestG44_ExtremeNumbers(t *testing.T) {
-	b, x := newTopic[int](t, eventbus.Config{StallAfter: 1<<63 - 1}, eventbus.TopicConfig{Capacity: -1 << 63, History: -1 << 63})
+	b, x := newTopic[int](t, eventbus.Config{StallAfter: 1<<63 - 1}, eventbus.TopicConfig{Capacity: math.MinInt, History: math.MinInt})
 	s, err := x.SubscribeWith(bg, eventbus.SubscribeConfig[int]{
-		Capacity: -1 << 63, From: 1<<63 - 1, Timeout: 1<<63 - 1,
-		Retry: eventbus.Retry{Attempts: -1 << 63, Wait: 1<<63 - 1, MaxWait: 1<<63 - 1},
+		Capacity: math.MinInt, From: 1<<63 - 1, Timeout: 1<<63 - 1,
+		Retry: eventbus.Retry{Attempts: math.MinInt, Wait: 1<<63 - 1, MaxWait: 1<<63 - 1},
 	}, func(context.Context, int) error { return assert.AnError })
 	require.NoError(t, err)
 	ok, err := x.SubscribeWith(bg, eventbus.SubscribeConfig[int]{
