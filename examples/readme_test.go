@@ -5,7 +5,6 @@ package examples
 import (
 	"context"
 	"errors"
-	"expvar"
 	"fmt"
 	"go/format"
 	"go/scanner"
@@ -14,24 +13,21 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/benbjohnson/clock"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/mainstay-go/mainstay/breaker"
 	"github.com/mainstay-go/mainstay/breaker/breakerhttp"
-	"github.com/mainstay-go/mainstay/eventbus"
 )
 
 func charge(context.Context, string) (string, error) { return "receipt", nil }
-
-func refresh(context.Context, string) error { return nil }
 
 // One for the whole program: it keeps the breakers.
 var client = &http.Client{
@@ -84,23 +80,6 @@ func Example_http() {
 	// true
 }
 
-func Example_middleware() {
-	reports := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(http.StatusInternalServerError)
-	})
-
-	guard := breakerhttp.Middleware(breaker.MustNew("reports", breaker.Config{}))
-	mux := http.NewServeMux()
-	mux.Handle("/reports", guard(reports))
-
-	for range 6 {
-		w := httptest.NewRecorder()
-		mux.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/reports", nil))
-		fmt.Print(w.Code, " ")
-	}
-	// Output: 500 500 500 500 500 503
-}
-
 // One for the whole program: it remembers.
 var cards = breaker.MustNew("cards", breaker.Config{
 	Trip: breaker.FailureRate(0.5, 20, breaker.Within(10*time.Second)),
@@ -150,87 +129,13 @@ func Example_do() {
 	// Output: receipt <nil>
 }
 
-var transitions = expvar.NewMap("breaker_transitions")
-
-var stock = breaker.MustNew("stock", breaker.Config{Hooks: breaker.Hooks{
-	Transition: func(_ context.Context, t breaker.Transition) {
-		transitions.Add(t.Name+" "+t.To.String(), 1)
-	},
-}})
-
-func Example_metrics() {
-	transitions.Init() // for go test -count=2
-	stock.Trip(0, errors.New("down"))
-	fmt.Println(transitions)
-	stock.Reset()
-	// Output: {"stock open": 1}
-}
-
-var tenants = breaker.MustNewGroup(breaker.GroupConfig[string]{
-	Config: breaker.Config{Trip: breaker.ConsecutiveFailures(3)},
-	Max:    10_000, // healthy ones are forgotten beyond this; 1024 by default
-})
-
-func update(ctx context.Context, tenant string) error {
-	return tenants.Get(tenant).Run(ctx, func(ctx context.Context) error {
-		return refresh(ctx, tenant)
-	})
-}
-
-func Example_group() {
-	fmt.Println(update(context.Background(), "acme"))
-	// Output: <nil>
-}
-
-type Order struct{ ID int }
-
-func sendReceipt(_ context.Context, o Order) error {
-	fmt.Println("receipt for order", o.ID)
-	return nil
-}
-
-func sell(ctx context.Context) error {
-	bus := eventbus.MustNew(eventbus.Config{})
-	orders := eventbus.MustNewTopic[Order](bus, "orders.placed", eventbus.TopicConfig{})
-
-	_, err := orders.Subscribe(ctx, func(ctx context.Context, o Order) error {
-		return sendReceipt(ctx, o)
-	})
-	if err != nil {
-		return err
-	}
-	err = orders.Publish(ctx, Order{ID: 7})
-	return errors.Join(err, bus.Close(ctx)) // waits until it is handled
-}
-
-// The quick start of package eventbus.
-func Example_events() {
-	fmt.Println(sell(context.Background()))
-	// Output:
-	// receipt for order 7
-	// <nil>
-}
-
-func TestSynctest(t *testing.T) {
+func TestREADME_breakerInABubble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := breaker.MustNew("stock", breaker.Config{OpenFor: time.Minute, CloseAfter: 1})
+		b := breaker.MustNew("stock", breaker.Config{OpenFor: time.Minute})
 		b.Trip(0, errors.New("down"))
-
 		time.Sleep(time.Minute)
-		err := b.Run(t.Context(), func(context.Context) error { return nil })
-		if err != nil || b.State() != breaker.Closed {
-			t.Errorf("after the open time: %v, %v", err, b.State())
-		}
+		assert.Equal(t, breaker.HalfOpen, b.State())
 	})
-}
-
-func Example_mockClock() {
-	mock := clock.NewMock()
-	b := breaker.MustNew("stock", breaker.Config{OpenFor: time.Minute, Clock: mock})
-	b.Trip(0, errors.New("down"))
-	mock.Add(time.Minute)
-	fmt.Println(b.State()) // half-open
-	// Output: half-open
 }
 
 // Each block of Go in README.md, and each quick start of a package, stands
@@ -239,7 +144,7 @@ func TestREADME(t *testing.T) {
 	block := regexp.MustCompile("(?ms)^```go\n(.*?)^```")
 	quickStart := regexp.MustCompile(`(?ms)^// # Quick start$\n//\n(.*?)^//\n// #`)
 	slashes := regexp.MustCompile(`(?m)^//\t?`)
-	source := read(t, "readme_test.go")
+	source := read(t, "readme_test.go") + read(t, "readme_events_test.go")
 	for file, pattern := range map[string]*regexp.Regexp{
 		"../README.md":                  block,
 		"../breaker/doc.go":             quickStart,
@@ -258,6 +163,24 @@ func TestREADME(t *testing.T) {
 			assert.NoError(t, err, "%s:\n%s", file, code)
 			assert.Equal(t, string(formatted), code, "%s: as gofmt has it", file)
 		}
+	}
+}
+
+// Each test and benchmark that README.md names for a guarantee is one.
+func TestREADME_namesTests(t *testing.T) {
+	var source strings.Builder
+	for _, dir := range []string{"breaker", "breaker/breakerhttp", "eventbus"} {
+		files, err := filepath.Glob("../" + dir + "/*_test.go")
+		require.NoError(t, err)
+		require.NotEmpty(t, files, dir)
+		for _, file := range files {
+			source.WriteString(read(t, file))
+		}
+	}
+	named := regexp.MustCompile("`((?:Test|Benchmark)[A-Z][^`]*)`").FindAllStringSubmatch(read(t, "../README.md"), -1)
+	require.NotEmpty(t, named)
+	for _, match := range named {
+		assert.Contains(t, source.String(), "\nfunc "+match[1]+"(", "%s", match[1])
 	}
 }
 
