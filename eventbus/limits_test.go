@@ -14,7 +14,7 @@ import (
 // The smallest capacity of those that gate counts, whatever room the others have.
 func TestG8_TheSmallestCapacityDecides(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, x := newTopic[int](t, eventbus.Config{}, eventbus.TopicConfig{})
+		b, x := newTopic[int](t, eventbus.Config{}, eventbus.TopicConfig{Untimed: true})
 		small, err := x.Queue(bg, eventbus.SubscribeConfig[int]{Capacity: 2})
 		require.NoError(t, err)
 		large, err := x.Queue(bg, eventbus.SubscribeConfig[int]{OnFull: eventbus.DropOldest, Capacity: 100})
@@ -70,4 +70,38 @@ func TestG15_ContextsThatCannotBeCompared(t *testing.T) {
 			assert.Equal(t, []any{"a", "b", "c", "d", "d"}, seen)
 		})
 	}
+}
+
+// What one has taken is not gone for another who is behind, whichever way it was
+// published.
+func TestG14_OneMayBeBehindTheOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, x := newTopic[int](t, eventbus.Config{}, eventbus.TopicConfig{})
+		ahead := make([]int, 0, 40)
+		_, err := x.Subscribe(bg, func(_ context.Context, i int) error {
+			ahead = append(ahead, i)
+			return nil
+		})
+		require.NoError(t, err)
+		behind := make([]int, 0, 40)
+		gate := make(chan struct{})
+		_, err = x.Subscribe(bg, func(_ context.Context, i int) error {
+			<-gate
+			behind = append(behind, i)
+			return nil
+		})
+		require.NoError(t, err)
+		for i := 0; i < 40; i += 10 {
+			publish(t, x, ints(i+1, i+5)...)
+			synctest.Wait()
+			n, err := x.PublishBatch(bg, ints(i+6, i+10))
+			require.NoError(t, err)
+			require.Equal(t, 5, n)
+			synctest.Wait()
+		}
+		assert.Equal(t, ints(1, 40), ahead)
+		close(gate)
+		closed(t, b)
+		assert.Equal(t, ints(1, 40), behind)
+	})
 }
