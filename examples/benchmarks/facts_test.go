@@ -22,8 +22,8 @@ import (
 )
 
 // What .github/COMPARED.md says of each breaker in its rows in italics, shown by
-// running it. All but go-zero, whose breaker is never open for a time,
-// are on the fake time of a bubble.
+// running it. All but go-zero, whose breaker is never open for a time, are on the
+// fake time of a bubble.
 
 var errDown = errors.New("down")
 
