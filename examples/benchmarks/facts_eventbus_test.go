@@ -124,7 +124,11 @@ func TestFactStuckHandler(t *testing.T) {
 		"ro":        {0, true},
 	}, func(t *testing.T, m medium, want holdsUp) {
 		gate, other := make(chan struct{}), make(chan int, 1)
-		m.subscribe("a", func(int) { <-gate })
+		started := make(chan struct{}, all)
+		m.subscribe("a", func(int) {
+			started <- struct{}{}
+			<-gate
+		})
 		m.subscribe("b", func(v int) { other <- v })
 		var accepted atomic.Int64
 		steps, done := make(chan struct{}, all), make(chan struct{})
@@ -136,6 +140,7 @@ func TestFactStuckHandler(t *testing.T) {
 				steps <- struct{}{}
 			}
 		}()
+		require.True(t, comes(started, true))
 		for range want.accepted {
 			require.True(t, comes(steps, true))
 		}

@@ -175,6 +175,7 @@ func TestFactHalfOpen(t *testing.T) {
 		var got admits
 		got.first = p.push(crowd)
 		p.end <- struct{}{}
+		synctest.Wait() // until it has been told
 		got.both = p.push(crowd)
 		got.afterAll = s.comesBack()
 		assert.Equal(t, want[name], got)
