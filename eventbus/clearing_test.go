@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 	"weak"
 
@@ -156,8 +157,7 @@ func TestG41_LimitsGoWithTheirSubscriptions(t *testing.T) {
 // topic go on.
 func TestG41_EndedSubscriptionsAreLetGoOf(t *testing.T) {
 	for _, k := range slices.Concat(queuedKinds[:], syncKinds[:]) {
-		t.Run(k.name, func(t *testing.T) {
-			b, x := newTopic[int](t, k.bus, k.topic)
+		k.run(t, func(t *testing.T, b *eventbus.Bus, x *eventbus.Topic[int]) {
 			nop := func(context.Context, int) error { return nil }
 			k.subscribe(t, b, x, nil, nop)
 			var all []*eventbus.Subscription
@@ -169,9 +169,12 @@ func TestG41_EndedSubscriptionsAreLetGoOf(t *testing.T) {
 			k.subscribe(t, b, x, nil, nop)
 			publish(t, x, 1, 2)
 			for _, i := range []int{2, 0, 4, 1, 3} {
+				synctest.Wait() // until they wait for more
 				all[i].Cancel()
 				<-all[i].Done()
-				publish(t, x, 3)
+				if i < 3 { // after the last nobody is woken any more
+					publish(t, x, 3)
+				}
 			}
 			clear(all)
 			referredTo(t, 0, refs, k.name)
@@ -254,4 +257,35 @@ func TestG41_WhatIsLostIsLetGoOf(t *testing.T) {
 	assert.LessOrEqual(t, left, 64, "slots of the smallest array")
 	runtime.KeepAlive(q)
 	abandon(b)
+}
+
+// The end of the only one that was behind lets go of what it had not taken.
+func TestG41_TheEndOfTheLastLetsGo(t *testing.T) {
+	for name, end := range map[string]func(*eventbus.Queue[*payload]){
+		"Cancel": func(q *eventbus.Queue[*payload]) { q.Cancel() },
+		"Drain": func(q *eventbus.Queue[*payload]) {
+			ctx, cancel := context.WithTimeout(bg, time.Millisecond)
+			defer cancel()
+			_ = q.Drain(ctx)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b, x := newTopic[*payload](t, eventbus.Config{}, eventbus.TopicConfig{})
+				_, err := x.Subscribe(bg, func(context.Context, *payload) error { return nil })
+				require.NoError(t, err)
+				q, err := x.Queue(bg, eventbus.SubscribeConfig[*payload]{})
+				require.NoError(t, err)
+				all, refs := payloads(10)
+				publish(t, x, all...)
+				clear(all)
+				synctest.Wait()
+				end(q)
+				referredTo(t, 0, refs, name)
+				runtime.KeepAlive(x)
+				runtime.KeepAlive(q)
+				closed(t, b)
+			})
+		})
+	}
 }

@@ -2,6 +2,7 @@ package eventbus_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"testing/synctest"
 
@@ -104,4 +105,67 @@ func TestG14_OneMayBeBehindTheOther(t *testing.T) {
 		closed(t, b)
 		assert.Equal(t, ints(1, 40), behind)
 	})
+}
+
+// A batch waits until there is room for all of it.
+func TestG10_ABatchWaitsForRoomForAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, x := newTopic[int](t, eventbus.Config{}, eventbus.TopicConfig{Capacity: 4})
+		gate := make(chan struct{})
+		s, err := x.Subscribe(bg, func(context.Context, int) error {
+			<-gate
+			return nil
+		})
+		require.NoError(t, err)
+		publish(t, x, 1)
+		synctest.Wait()
+		publish(t, x, 2)
+		ended, cancel := context.WithCancel(bg)
+		cancel()
+		n, err := x.PublishBatch(ended, ints(3, 6))
+		require.ErrorIs(t, err, context.Canceled)
+		require.Zero(t, n)
+		accepted := 0
+		go func() {
+			n, err := x.PublishBatch(bg, ints(3, 6))
+			assert.NoError(t, err)
+			accepted = n
+		}()
+		synctest.Wait()
+		assert.Equal(t, 1, s.Stats().Depth)
+		gate <- struct{}{}
+		synctest.Wait()
+		assert.Equal(t, 4, accepted)
+		assert.Equal(t, 4, s.Stats().Depth)
+		close(gate)
+		closed(t, b)
+	})
+}
+
+// All events of a batch that was intercepted are published, each with the context
+// that it was passed on with.
+func TestG12_BatchesKeepTheirContexts(t *testing.T) {
+	marks := func(next eventbus.Handler) eventbus.Handler {
+		return func(ctx context.Context, e eventbus.Event[any]) error {
+			return next(context.WithValue(ctx, ctxKey{}, e.Data), e)
+		}
+	}
+	for _, k := range slices.Concat(queuedKinds[:], syncKinds[:]) {
+		k.bus.AroundPublish = []eventbus.Interceptor{marks}
+		k.run(t, func(t *testing.T, b *eventbus.Bus, x *eventbus.Topic[int]) {
+			var seen []int
+			k.subscribe(t, b, x, nil, func(ctx context.Context, i int) error {
+				assert.Equal(t, i, ctx.Value(ctxKey{}))
+				seen = append(seen, i)
+				return nil
+			})
+			for i := range 3 {
+				n, err := x.PublishBatch(bg, ints(3*i+1, 3*i+3))
+				require.NoError(t, err)
+				require.Equal(t, 3, n)
+			}
+			closed(t, b)
+			assert.Equal(t, ints(1, 9), seen)
+		})
+	}
 }
