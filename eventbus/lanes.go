@@ -134,9 +134,8 @@ func (l *lanes) waiting(c *cursor) (n, lost int64) {
 }
 
 // advance moves the cursor up to n events on, past what it has lost and what it
-// does not cover. It returns the first event, how many there are, the loss, and
-// whether the gate may be higher now.
-func (l *lanes) advance(c *cursor, n int64) (first, taken, lost int64, freed bool) {
+// does not cover. It returns the first event, how many there are, and the loss.
+func (l *lanes) advance(c *cursor, n int64) (first, taken, lost int64) {
 	had := c.next < l.next
 	atGate := c.counts() && c.bound() == l.gate
 	waiting, lost := l.waiting(c)
@@ -147,11 +146,8 @@ func (l *lanes) advance(c *cursor, n int64) (first, taken, lost int64, freed boo
 	if had && c.next >= l.next {
 		l.caught++
 	}
-	if atGate && c.bound() != l.gate {
-		if l.atGate > 0 {
-			l.atGate--
-		}
-		freed = l.atGate == 0
+	if atGate && c.bound() != l.gate && l.atGate > 0 {
+		l.atGate--
 	}
-	return first, taken, lost, freed
+	return first, taken, lost
 }

@@ -46,7 +46,7 @@ func TestLanes_againstALookAtEach(t *testing.T) {
 				for s := r.first; s < r.next; s++ {
 					before[s] = r.data[s&r.mask]
 				}
-				first, taken, gone, _ := r.advance(c, int64(1+rng.IntN(4)))
+				first, taken, gone := r.advance(c, int64(1+rng.IntN(4)))
 				require.Equal(t, lost, gone)
 				require.LessOrEqual(t, taken, waiting)
 				for s := first; s < first+taken; s++ {

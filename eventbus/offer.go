@@ -32,6 +32,7 @@ func (t *Topic[T]) offer(p *pending[T]) bool {
 		return p.refuse(t.blocking[0].fullError())
 	}
 	if !behind {
+		t.awaited = len(t.blocking)
 		t.bus.waits.set(&t.line, t.blocking)
 	}
 	for i, m := range list {
@@ -139,10 +140,14 @@ func (t *Topic[T]) disconnect(p *pending[T]) {
 	t.offering = false
 }
 
-// finish returns the outcome of p, for whose caller nothing is left to wait for.
-// The lock is held, and is not when it returns.
-func (t *Topic[T]) finish(p *pending[T]) error {
-	org, err, after, unrouted := p.org, p.err, p.after, p.unrouted
+// finish returns the outcome of p, for whose caller nothing is left to wait for:
+// how many events were accepted, or why none. The lock is held, and is not when it
+// returns.
+func (t *Topic[T]) finish(p *pending[T]) (int, error) {
+	org, err, after, unrouted, n := p.org, p.err, p.after, p.unrouted, len(p.data)
+	if err != nil {
+		n = 0
+	}
 	call, data := p.call, p.data[0]
 	p.after, p.unrouted = nil, nil
 	t.recycle(p)
@@ -153,9 +158,9 @@ func (t *Topic[T]) finish(p *pending[T]) error {
 		t.unroute(&unrouted[i])
 	}
 	if call.list != nil {
-		return t.sync.run(call.list, Event[T]{Data: data, Seq: call.seq, envelope: envelope{org, t.info}})
+		err = t.sync.run(call.list, Event[T]{Data: data, Seq: call.seq, envelope: envelope{org, t.info}})
 	}
-	return err
+	return n, err
 }
 
 // unroute deals with an event that nobody subscribed to.

@@ -114,6 +114,7 @@ func (p *pending[T]) claims(s int) (n int) {
 // nothing is missing.
 func (t *Topic[T]) prepare(p *pending[T]) {
 	for {
+		t.cut(p)
 		if t.timed && !p.stamped && t.bus.time.clock == nil {
 			p.org.at, p.stamped = t.bus.time.stamp(), true
 		}
@@ -139,6 +140,22 @@ func (t *Topic[T]) prepare(p *pending[T]) {
 		}
 		if judge {
 			p.sinks, p.verdicts, p.judging = s, p.judging, p.verdicts
+		}
+	}
+}
+
+// cut has a batch be no longer than what is accepted as a whole: a subscription
+// with less room may have come since it was made, and would never have enough. The
+// rest follows by itself. Only the publisher of p may call it, who knows that
+// nobody is asking functions about its events.
+func (t *Topic[T]) cut(p *pending[T]) {
+	if len(p.data) == 1 {
+		return
+	}
+	if n := t.longest(); n < len(p.data) {
+		p.data, p.sinks = p.data[:n], nil // what functions said is laid out by the length
+		if p.ctxs != nil {
+			p.ctxs = p.ctxs[:n]
 		}
 	}
 }

@@ -31,7 +31,8 @@ func (t *Topic[T]) Publish(ctx context.Context, data T) error {
 	}
 	p := t.newPending(ctx)
 	p.one[0] = data
-	return t.submit(p)
+	_, err := t.submit(p)
+	return err
 }
 
 // unparkAndUnlock wakes the readers of the ring if there are any that wait.
@@ -89,7 +90,8 @@ func (t *Topic[T]) publishMeta(ctx context.Context, m *meta, data T, how mode) e
 		p.envelope(m)
 	}
 	p.mode = how
-	return t.submit(p)
+	_, err := t.submit(p)
+	return err
 }
 
 // bury publishes a dead letter. The bus takes it even while it is closing.
@@ -136,10 +138,11 @@ func (t *Topic[T]) PublishBatch(ctx context.Context, data []T) (int, error) {
 		}
 		p := t.newPending(ctx)
 		p.data = data[n : n+k]
-		if err := t.submit(p); err != nil {
+		k, err := t.submit(p) // fewer, if a smaller subscription came meanwhile
+		n += k
+		if err != nil {
 			return n, err
 		}
-		n += k
 	}
 	return n, nil
 }
@@ -178,7 +181,7 @@ func (t *Topic[T]) intercepted(ctx context.Context, m *meta, data []T, how mode)
 		k := min(piece, len(data)-n)
 		in := interception[T]{topic: t, meta: m, how: how}
 		if err := in.publish(ctx, data[n:n+k]); err != nil {
-			return n, err
+			return n + in.accepted, err
 		}
 		n += k
 	}
@@ -192,6 +195,8 @@ type interception[T any] struct {
 	how   mode
 	data  []T // that was let through
 	ctxs  []context.Context
+
+	accepted int // in all
 }
 
 // publish sends the rest through the interceptors, and publishes at its end.
@@ -240,12 +245,21 @@ func (in *interception[T]) commit() error {
 			return err
 		}
 	}
-	t.mu.Lock()
-	p := t.newPending(in.ctxs[0])
-	p.data, p.ctxs = slices.Clone(in.data), slices.Clone(in.ctxs)
-	if in.meta != nil {
-		p.envelope(in.meta)
+	data, ctxs := slices.Clone(in.data), slices.Clone(in.ctxs)
+	for len(data) > 0 {
+		t.mu.Lock()
+		p := t.newPending(ctxs[0])
+		p.data, p.ctxs = data, ctxs
+		if in.meta != nil {
+			p.envelope(in.meta)
+		}
+		p.mode = in.how
+		n, err := t.submit(p)
+		in.accepted += n
+		if err != nil {
+			return err
+		}
+		data, ctxs = data[n:], ctxs[n:]
 	}
-	p.mode = in.how
-	return t.submit(p)
+	return nil
 }

@@ -91,11 +91,8 @@ func (r *reader[T]) fetch(b *batch[T], lost *int64) bool {
 		r.rest = r.rest[k:]
 		return k > 0
 	}
-	caught, blocks := t.ring.caught, t.awaits(&r.cursor)
-	first, k, skipped, freed := t.ring.advance(&r.cursor, n)
-	if blocks && !t.awaits(&r.cursor) {
-		t.bus.waits.unblock(&t.line, r.sub)
-	}
+	caught, awaited := t.ring.caught, t.awaits(&r.cursor)
+	first, k, skipped := t.ring.advance(&r.cursor, n)
 	r.lagged += uint64(skipped)
 	*lost = skipped
 	if k > 0 {
@@ -109,8 +106,8 @@ func (r *reader[T]) fetch(b *batch[T], lost *int64) bool {
 		t.ring.tidy()
 		t.refresh()
 	}
-	if freed {
-		t.admit()
+	if awaited && !t.awaits(&r.cursor) {
+		t.found(r.sub)
 	}
 	return k > 0
 }

@@ -339,3 +339,66 @@ func TestRegression_G34_AllIsDoneWhenCloseReturns(t *testing.T) {
 		}
 	}
 }
+
+// A batch was cut when it was published. One that waited then, and was longer than
+// the capacity of a subscription that came meanwhile, waited for ever.
+func TestRegression_G10_ASmallerSubscriptionComesWhileABatchWaits(t *testing.T) {
+	for _, around := range [][]eventbus.Interceptor{nil, {through}} {
+		for _, q := range queues {
+			synctest.Test(t, func(t *testing.T) {
+				b, x := newTopic[int](t, eventbus.Config{AroundPublish: around}, eventbus.TopicConfig{Capacity: 4})
+				large, err := x.Queue(bg, eventbus.SubscribeConfig[int]{})
+				require.NoError(t, err)
+				n, err := x.PublishBatch(bg, ints(1, 4))
+				require.NoError(t, err)
+				assert.Equal(t, 4, n)
+				result := make(chan int, 1)
+				go func() {
+					n, err := x.PublishBatch(bg, ints(5, 8))
+					assert.NoError(t, err)
+					result <- n
+				}()
+				synctest.Wait()
+				small, err := x.Queue(bg, eventbus.SubscribeConfig[int]{Capacity: 2, Filter: q.filter})
+				require.NoError(t, err)
+				for i := 1; i <= 8; i++ {
+					e, err := large.Next(bg)
+					require.NoError(t, err)
+					assert.Equal(t, i, e.Data)
+					if i > 4 {
+						e, err = small.Next(bg)
+						require.NoError(t, err)
+						assert.Equal(t, i, e.Data)
+					}
+				}
+				assert.Equal(t, 4, <-result)
+				large.Cancel()
+				small.Cancel()
+				closed(t, b)
+			})
+		}
+	}
+}
+
+// A subscription with Disconnect, which no publisher waits for, hid from those who
+// wait that another one had room again.
+func TestRegression_G8_DisconnectHidesNoRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, x := newTopic[int](t, eventbus.Config{}, eventbus.TopicConfig{Capacity: 1})
+		unread, err := x.Queue(bg, eventbus.SubscribeConfig[int]{OnFull: eventbus.Disconnect})
+		require.NoError(t, err)
+		read, err := x.Queue(bg, eventbus.SubscribeConfig[int]{})
+		require.NoError(t, err)
+		publish(t, x, 1) // both are full
+		result := make(chan error, 1)
+		go func() { result <- x.Publish(bg, 2) }()
+		synctest.Wait()
+		_, err = read.Next(bg)
+		require.NoError(t, err)
+		require.NoError(t, <-result)
+		<-unread.Done()
+		require.ErrorIs(t, unread.Err(), eventbus.ErrFull)
+		read.Cancel()
+		closed(t, b)
+	})
+}

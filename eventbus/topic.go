@@ -36,6 +36,7 @@ type Topic[T any] struct {
 	line     line            // the queue as others have to know it
 	offering bool            // subscriptions are being ended in the middle of a publish
 	blocking []*Subscription // for offer
+	awaited  int             // how many the publisher in front waits for
 	piece    int             // longest batch that is accepted as a whole; 0: to be worked out
 	spare    *pending[T]     // free list
 	unrouted uint64

@@ -38,8 +38,10 @@ func (q *waitQueue[T]) remove(p *pending[T]) {
 	q.len--
 }
 
-// submit publishes p. The lock is held, and is not when it returns.
-func (t *Topic[T]) submit(p *pending[T]) error {
+// submit publishes p, and returns how many of its events were accepted: none with
+// an error, and fewer than all of a batch that had to be cut. The lock is held, and
+// is not when it returns.
+func (t *Topic[T]) submit(p *pending[T]) (int, error) {
 	t.prepare(p)
 	for !t.offer(p) {
 		if p.known {
@@ -140,8 +142,8 @@ func (t *Topic[T]) admit() {
 	}
 	for t.queue.len > 0 {
 		p := t.queue.front
-		if t.sinks.judged && p.sinks != t.sinks || t.timed && !p.stamped {
-			p.tell() // it has to ask its user's functions first
+		if t.sinks.judged && p.sinks != t.sinks || t.timed && !p.stamped || len(p.data) > 1 && len(p.data) > t.longest() {
+			p.tell() // it has to ask its user's functions first, or is too long by now
 			return
 		}
 		if !t.sinks.judged {
@@ -158,11 +160,20 @@ func (t *Topic[T]) admit() {
 	}
 }
 
-// awaits reports whether the publisher in front waits for a cursor, as far as
-// others have to know.
+// awaits reports whether the publisher in front waits for a cursor.
 func (t *Topic[T]) awaits(c *cursor) bool {
-	return t.queue.len > 0 && c.policy == Block && c.bound() < t.ring.next+int64(len(t.queue.front.data)) &&
-		(t.queue.recorded > 0 || t.bus.hooks.Stalled != nil)
+	return t.queue.len > 0 && c.policy == Block && c.bound() < t.ring.next+int64(len(t.queue.front.data))
+}
+
+// found is called when one of those that the publisher in front waits for has room.
+// It is let in when that was the last one: to look at all of them each time would
+// cost as much as their number squared.
+func (t *Topic[T]) found(s *Subscription) {
+	if t.awaited--; t.awaited == 0 {
+		t.admit()
+	} else if t.queue.recorded > 0 || t.bus.hooks.Stalled != nil {
+		t.bus.waits.unblock(&t.line, s)
+	}
 }
 
 // unravel refuses a publish that waits for ever, now that the line waits for
