@@ -156,31 +156,35 @@ func TestG41_LimitsGoWithTheirSubscriptions(t *testing.T) {
 // A subscription that is done is referred to by nothing, though others of the same
 // topic go on.
 func TestG41_EndedSubscriptionsAreLetGoOf(t *testing.T) {
-	for _, k := range slices.Concat(queuedKinds[:], syncKinds[:]) {
-		k.run(t, func(t *testing.T, b *eventbus.Bus, x *eventbus.Topic[int]) {
-			nop := func(context.Context, int) error { return nil }
-			k.subscribe(t, b, x, nil, nop)
-			var all []*eventbus.Subscription
-			var refs []weak.Pointer[eventbus.Subscription]
-			for range 5 {
-				s := k.subscribe(t, b, x, nil, nop)
-				all, refs = append(all, s), append(refs, weak.Make(s))
-			}
-			k.subscribe(t, b, x, nil, nop)
-			publish(t, x, 1, 2)
-			for _, i := range []int{2, 0, 4, 1, 3} {
-				synctest.Wait() // until they wait for more
-				all[i].Cancel()
-				<-all[i].Done()
-				if i < 3 { // after the last nobody is woken any more
-					publish(t, x, 3)
+	for _, publishing := range []bool{false, true} {
+		for _, k := range slices.Concat(queuedKinds[:], syncKinds[:]) {
+			k.run(t, func(t *testing.T, b *eventbus.Bus, x *eventbus.Topic[int]) {
+				nop := func(context.Context, int) error { return nil }
+				k.subscribe(t, b, x, nil, nop)
+				var all []*eventbus.Subscription
+				var refs []weak.Pointer[eventbus.Subscription]
+				for range 5 {
+					s := k.subscribe(t, b, x, nil, nop)
+					all, refs = append(all, s), append(refs, weak.Make(s))
 				}
-			}
-			clear(all)
-			referredTo(t, 0, refs, k.name)
-			runtime.KeepAlive(x)
-			closed(t, b)
-		})
+				if publishing {
+					k.subscribe(t, b, x, nil, nop)
+				}
+				publish(t, x, 1, 2)
+				for _, i := range []int{2, 0, 4, 1, 3} {
+					synctest.Wait() // until they wait for more
+					all[i].Cancel()
+					<-all[i].Done()
+					if publishing && i < 3 { // after the last nobody is woken any more
+						publish(t, x, 3)
+					}
+				}
+				clear(all)
+				referredTo(t, 0, refs, k.name)
+				runtime.KeepAlive(x)
+				closed(t, b)
+			})
+		}
 	}
 }
 
