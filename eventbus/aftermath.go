@@ -70,7 +70,11 @@ func (s *Subscription) failedEarly(ctx context.Context, info *topicInfo, f *Fail
 	if hook := s.bus.hooks.Failed; hook != nil {
 		info.contain(func() { hook(ctx, *f) })
 	}
-	if s.dead != nil {
-		bury(ctx, s.dead, *f)
+	dead := s.dead
+	if dead == nil {
+		dead = info.dead
+	}
+	if dead != nil {
+		bury(ctx, dead, *f)
 	}
 }

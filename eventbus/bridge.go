@@ -223,7 +223,7 @@ func (a *attach) deliver(ctx context.Context, in Encoded) error {
 	}
 	// In a ring of bridges it comes from both sides, and a bridge may repeat
 	// itself. If the first of two fails, its bridge is told and comes again.
-	key := in.Origin + " " + in.ID
+	key := arrival{in.Origin, in.Source, in.Topic, in.ID}
 	if !a.bus.arrived.begin(key) {
 		return nil
 	}
@@ -241,10 +241,7 @@ func (a *attach) receiveOnce(ctx context.Context, in Encoded) error {
 	}
 	m := &meta{
 		key: in.Key, subject: in.Subject, header: maps.Clone(in.Header), id: in.ID,
-		source: in.Source, typ: in.Type, from: in.Origin, came: a,
-	}
-	if !in.Time.IsZero() {
-		m.at = a.bus.time.stampOf(in.Time)
+		source: in.Source, typ: in.Type, from: in.Origin, came: a, at: in.Time.Round(0),
 	}
 	return t.receive(ctx, m, func(to any) (err error) {
 		perr := safely(func() { err = a.cfg.Unmarshal(in.Data, to) })
@@ -252,24 +249,28 @@ func (a *attach) receiveOnce(ctx context.Context, in Encoded) error {
 	})
 }
 
+// An arrival identifies an event that came in. An ID alone does not: it is unique
+// for its Source, and a source may use it on two topics.
+type arrival struct{ origin, source, topic, id string }
+
 // arrivals are the newest events that came in from other processes.
 type arrivals struct {
 	mu    sync.Mutex // a leaf
-	keys  map[string]struct{}
-	order fifo[string] // of those that were accepted; those under way are not in it
+	keys  map[arrival]struct{}
+	order fifo[arrival] // of those that were accepted; those under way are not in it
 }
 
 const maxArrivals = 4096
 
 // begin reports whether the event is new: if so, end has to follow.
-func (a *arrivals) begin(key string) bool {
+func (a *arrivals) begin(key arrival) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if _, ok := a.keys[key]; ok {
 		return false
 	}
 	if a.keys == nil {
-		a.keys = make(map[string]struct{})
+		a.keys = make(map[arrival]struct{})
 	}
 	a.keys[key] = struct{}{}
 	return true
@@ -277,7 +278,7 @@ func (a *arrivals) begin(key string) bool {
 
 // end has an event remembered, or be new again. One that fails time and again
 // must not take the place of others, so only those accepted are counted.
-func (a *arrivals) end(key string, accepted bool) {
+func (a *arrivals) end(key arrival, accepted bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !accepted {
@@ -307,5 +308,6 @@ func (t *Topic[T]) receive(ctx context.Context, m *meta, unmarshal func(any) err
 	if err := unmarshal(&data); err != nil {
 		return &Error{Topic: t.info.name, Err: fmt.Errorf("eventbus: unmarshal %v: %w", reflect.TypeFor[T](), err)}
 	}
-	return t.publishMeta(ctx, m, data, mode{})
+	_, err := t.publishMeta(ctx, m, data, mode{})
+	return err
 }

@@ -175,7 +175,7 @@ func newTopic[T any](b *Bus, name string, cfg TopicConfig) (*Topic[T], error) {
 		}
 	}
 	b.lastTopic++
-	info := &topicInfo{name: name, typ: cfg.Type, bus: b, number: b.lastTopic}
+	info := &topicInfo{name: name, typ: cfg.Type, bus: b, number: b.lastTopic, dead: cfg.DeadLetter}
 	t := makeTopic[T](b, info, cfg)
 	w := weak.Make(t)
 	b.topics[name] = entry{info.number, func() anyTopic {

@@ -52,9 +52,6 @@ func (t *timeline) date(s stamp) time.Time {
 	return t.base.Add(time.Duration(s - 1))
 }
 
-// stampOf is the stamp of a date, such as one from another process.
-func (t *timeline) stampOf(d time.Time) stamp { return stamp(d.Sub(t.base) + 1) }
-
 // age is the time from a stamp to now.
 func (t *timeline) age(s stamp, now int64) time.Duration {
 	if s == 0 {

@@ -46,7 +46,7 @@ type meta struct {
 	key, subject string
 	header       map[string]string
 	id           string
-	at           stamp // given by the publisher; 0: none
+	at           time.Time // given by the publisher; zero: none
 
 	// Of an event that came from another process.
 	source, typ string
@@ -60,16 +60,13 @@ type topicInfo struct {
 	name, typ  string
 	bus        *Bus
 	number     int64 // never used twice on a bus
+	dead       *Topic[Failure]
 	hookPanics atomic.Uint64
 	drops      baton // of events that nobody subscribed to
 }
 
-func newMeta(b *Bus, cfg *PublishConfig) *meta {
-	m := &meta{key: cfg.Key, subject: cfg.Subject, header: maps.Clone(cfg.Header), id: cfg.ID}
-	if !cfg.Time.IsZero() {
-		m.at = b.time.stampOf(cfg.Time)
-	}
-	return m
+func newMeta(cfg *PublishConfig) *meta {
+	return &meta{key: cfg.Key, subject: cfg.Subject, header: maps.Clone(cfg.Header), id: cfg.ID, at: cfg.Time.Round(0)}
 }
 
 // ID identifies the event among all of its Source, also across restarts. It is
@@ -140,14 +137,13 @@ func (e Event[T]) Key() string {
 // Time is when it was published. Zero on an Untimed topic, and where nobody
 // wanted to know when it was published.
 func (e Event[T]) Time() time.Time {
-	at := e.at
-	if e.meta != nil && e.meta.at != 0 {
-		at = e.meta.at
+	if e.meta != nil && !e.meta.at.IsZero() {
+		return e.meta.at
 	}
-	if at == 0 || e.topic == nil {
+	if e.topic == nil {
 		return time.Time{}
 	}
-	return e.topic.bus.time.date(at)
+	return e.topic.bus.time.date(e.at)
 }
 
 // Header is the header of that name, "" if there is none.

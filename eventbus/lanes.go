@@ -23,7 +23,10 @@ type laneOwner interface {
 }
 
 // bound is the Seq of the first event for which there is no room.
-func (c *cursor) bound() int64 { return max(c.next, c.free) + c.limit }
+func (c *cursor) bound() int64 {
+	at := max(c.next, c.free)
+	return at + min(c.limit, math.MaxInt64-at)
+}
 
 // counts reports whether a publisher has to look at the bound.
 func (c *cursor) counts() bool { return c.policy != DropOldest }

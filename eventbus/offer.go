@@ -1,6 +1,9 @@
 package eventbus
 
-import "slices"
+import (
+	"context"
+	"slices"
+)
 
 // offer has the events of p accepted or refused, and reports whether it did:
 // if not, p has to wait. Nothing in between: as long as it holds the locks of the
@@ -152,15 +155,30 @@ func (t *Topic[T]) finish(p *pending[T]) (int, error) {
 	p.after, p.unrouted = nil, nil
 	t.recycle(p)
 	t.mu.Unlock()
-	ctx := org.ctx
+	if call.list == nil {
+		t.conclude(org.ctx, after, unrouted)
+		return n, err
+	}
+	run := func() error {
+		return t.sync.run(call.list, Event[T]{Data: data, Seq: call.seq, envelope: envelope{org, t.info}})
+	}
+	concluded := false
+	defer func() {
+		if !concluded { // a hook ends the goroutine, but others wait for this publish to leave the list
+			_ = run()
+		}
+	}()
+	t.conclude(org.ctx, after, unrouted)
+	concluded = true
+	return n, run()
+}
+
+// conclude does what an accepted publish has left to do without locks.
+func (t *Topic[T]) conclude(ctx context.Context, after []aftermath, unrouted []Event[T]) {
 	runAll(ctx, after)
 	for i := range unrouted {
 		t.unroute(&unrouted[i])
 	}
-	if call.list != nil {
-		err = t.sync.run(call.list, Event[T]{Data: data, Seq: call.seq, envelope: envelope{org, t.info}})
-	}
-	return n, err
 }
 
 // unroute deals with an event that nobody subscribed to.

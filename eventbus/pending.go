@@ -67,7 +67,6 @@ func (t *Topic[T]) recycle(p *pending[T]) {
 // envelope has the events published with cfg.
 func (p *pending[T]) envelope(m *meta) {
 	p.org.meta = m
-	p.stamped = m.at != 0
 }
 
 // origin is what the i-th event comes with.

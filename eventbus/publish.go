@@ -65,22 +65,24 @@ func (t *Topic[T]) publish(ctx context.Context, cfg *PublishConfig, data T, try 
 	var m *meta
 	mandatory := false
 	if cfg != nil {
-		m, mandatory = newMeta(t.bus, cfg), cfg.Mandatory
+		m, mandatory = newMeta(cfg), cfg.Mandatory
 	}
-	return t.publishMeta(ctx, m, data, mode{mandatory: mandatory, try: try})
+	_, err := t.publishMeta(ctx, m, data, mode{mandatory: mandatory, try: try})
+	return err
 }
 
 // mode is how one event is published.
 type mode struct{ mandatory, try, dead bool }
 
-func (t *Topic[T]) publishMeta(ctx context.Context, m *meta, data T, how mode) error {
+// publishMeta publishes one event and returns how many were accepted: on a Sync
+// topic one, too, whose handlers failed.
+func (t *Topic[T]) publishMeta(ctx context.Context, m *meta, data T, how mode) (int, error) {
 	if t.bus.intercepts {
-		_, err := t.intercepted(ctx, m, []T{data}, how)
-		return err
+		return t.intercepted(ctx, m, []T{data}, how)
 	}
 	if t.sync != nil && m == nil {
-		if done, err := t.sync.publish(ctx, data); done {
-			return err
+		if done, n, err := t.sync.publish(ctx, data); done {
+			return n, err
 		}
 	}
 	t.mu.Lock()
@@ -90,13 +92,16 @@ func (t *Topic[T]) publishMeta(ctx context.Context, m *meta, data T, how mode) e
 		p.envelope(m)
 	}
 	p.mode = how
-	_, err := t.submit(p)
-	return err
+	return t.submit(p)
 }
 
-// bury publishes a dead letter. The bus takes it even while it is closing.
+// bury publishes a dead letter, unless it is about another: a pattern may cover the
+// topic of its own. The bus takes it even while it is closing.
 func bury(ctx context.Context, t *Topic[Failure], f Failure) {
-	err := t.publishMeta(ctx, nil, f, mode{dead: true})
+	if _, letter := f.Event.Data.(Failure); letter {
+		return
+	}
+	_, err := t.publishMeta(ctx, nil, f, mode{dead: true})
 	hook := t.bus.hooks.Failed
 	if err == nil || hook == nil {
 		return
@@ -110,8 +115,8 @@ func bury(ctx context.Context, t *Topic[Failure], f Failure) {
 // the topic and its subscriptions with Block or Fail is accepted as a whole with
 // consecutive Seq, or not at all; a longer one is cut into such pieces. It
 // returns how many events were accepted, which is less than len(data) only with
-// an error. On a Sync topic the events follow each other, and those refused by
-// handlers count as accepted.
+// an error. On a Sync topic the events follow each other; those that handlers
+// failed at were accepted, too, and the batch ends at the first that is refused.
 func (t *Topic[T]) PublishBatch(ctx context.Context, data []T) (int, error) {
 	if err := t.usable(); err != nil {
 		return 0, err
@@ -121,10 +126,10 @@ func (t *Topic[T]) PublishBatch(ctx context.Context, data []T) (int, error) {
 		return 0, errNilContext
 	case len(data) == 0:
 		return 0, nil
-	case t.bus.intercepts:
-		return t.intercepted(ctx, nil, data, mode{})
 	case t.sync != nil:
 		return t.oneByOne(ctx, data)
+	case t.bus.intercepts:
+		return t.intercepted(ctx, nil, data, mode{})
 	}
 	n := 0
 	for n < len(data) {
@@ -151,11 +156,12 @@ func (t *Topic[T]) PublishBatch(ctx context.Context, data []T) (int, error) {
 func (t *Topic[T]) oneByOne(ctx context.Context, data []T) (int, error) {
 	var errs []error
 	for i, d := range data {
-		if err := t.publishMeta(ctx, nil, d, mode{}); err != nil {
-			if errors.Is(err, ErrClosed) {
-				return i, errors.Join(append(errs, err)...)
-			}
+		n, err := t.publishMeta(ctx, nil, d, mode{})
+		if err != nil {
 			errs = append(errs, err)
+		}
+		if n == 0 && err != nil { // refused
+			return i, errors.Join(errs...)
 		}
 	}
 	return len(data), errors.Join(errs...)
@@ -169,11 +175,7 @@ func (t *Topic[T]) intercepted(ctx context.Context, m *meta, data []T, how mode)
 	piece := len(data)
 	if len(data) > 1 {
 		t.mu.Lock()
-		if t.sync != nil {
-			piece = 1
-		} else {
-			piece = min(piece, t.longest())
-		}
+		piece = min(piece, t.longest())
 		t.mu.Unlock()
 	}
 	n := 0
@@ -181,7 +183,7 @@ func (t *Topic[T]) intercepted(ctx context.Context, m *meta, data []T, how mode)
 		k := min(piece, len(data)-n)
 		in := interception[T]{topic: t, meta: m, how: how}
 		if err := in.publish(ctx, data[n:n+k]); err != nil {
-			return n + in.accepted, err
+			return n + min(in.accepted, k), err
 		}
 		n += k
 	}
@@ -241,7 +243,8 @@ func (in *interception[T]) commit() error {
 		return nil
 	}
 	if t.sync != nil && in.meta == nil {
-		if done, err := t.sync.publish(in.ctxs[0], in.data[0]); done {
+		if done, n, err := t.sync.publish(in.ctxs[0], in.data[0]); done {
+			in.accepted += n
 			return err
 		}
 	}

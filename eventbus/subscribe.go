@@ -207,7 +207,17 @@ func (t *Topic[T]) begin(s *Subscription, cfg *SubscribeConfig[T], batches []*ba
 	} else {
 		past := t.beginReceiving(box, cfg.From)
 		t.mu.Unlock()
+		replayed := false
+		defer func() {
+			if !replayed { // a filter has ended the goroutine: nobody will have this subscription
+				box.stop(nil)
+				for _, b := range batches {
+					box.leave(b)
+				}
+			}
+		}()
 		box.replay(past)
+		replayed = true
 	}
 	s.start()
 	return nil

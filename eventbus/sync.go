@@ -85,11 +85,12 @@ func (st *syncTopic[T]) exit(l *syncList[T]) {
 	}
 }
 
-// publish publishes without a lock if it can, and reports whether it did.
-func (st *syncTopic[T]) publish(ctx context.Context, data T) (bool, error) {
+// publish publishes without a lock if it can, and reports whether it did. n is how
+// many events were accepted.
+func (st *syncTopic[T]) publish(ctx context.Context, data T) (done bool, n int, err error) {
 	l := st.list.Load()
 	if l.closed || len(l.calls) == 0 || st.queued.Load() {
-		return false, nil
+		return false, 0, nil
 	}
 	var at stamp
 	if l.timed {
@@ -98,12 +99,15 @@ func (st *syncTopic[T]) publish(ctx context.Context, data T) (bool, error) {
 	l, seq := st.enter()
 	if l.closed {
 		st.exit(l)
-		return true, &Error{Topic: st.topic.info.name, Err: ErrClosed}
+		return true, 0, &Error{Topic: st.topic.info.name, Err: ErrClosed}
+	}
+	if l.timed && at == 0 { // the list has changed since
+		at = st.topic.bus.time.stamp()
 	}
 	if l.simple {
-		return true, st.runSimple(l, seq, ctx, data)
+		return true, 1, st.runSimple(l, seq, ctx, data)
 	}
-	return true, st.run(l, st.event(seq, origin{ctx: ctx, at: at}, data))
+	return true, 1, st.run(l, st.event(seq, origin{ctx: ctx, at: at}, data))
 }
 
 func (st *syncTopic[T]) event(seq int64, o origin, data T) Event[T] {
@@ -225,7 +229,7 @@ func (r *round[T]) calls() {
 // failed notes the error of a handler.
 func (r *round[T]) failed(s *syncSub[T], err error) {
 	var told *Error
-	if !errors.As(err, &told) || told.Subscription != s.sub.name || told.Topic != r.event.topic.name {
+	if !errors.As(err, &told) || told.Subscription != s.sub.name || told.Topic != r.event.topic.name || told.Seq != r.event.Seq {
 		told = &Error{Topic: r.event.topic.name, Subscription: s.sub.name, Seq: r.event.Seq, Attempts: 1, Err: err}
 	}
 	s.failed.Add(1)

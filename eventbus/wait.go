@@ -78,6 +78,18 @@ func (t *Topic[T]) wait(p *pending[T]) {
 		p.ready = make(chan struct{}, 1)
 	}
 	stopStalls := t.watchStalls(p)
+	done := false
+	defer func() {
+		if !done { // a filter has ended the goroutine, without the lock
+			t.mu.Lock()
+			if !p.over {
+				t.release(p, &Error{Topic: t.info.name, Err: &PanicError{Goexit: true}})
+				t.admit()
+			}
+			t.mu.Unlock()
+			stopStalls()
+		}
+	}()
 	for !p.over {
 		t.mu.Unlock()
 		var cause error
@@ -101,6 +113,7 @@ func (t *Topic[T]) wait(p *pending[T]) {
 			t.admit()
 		}
 	}
+	done = true
 	t.mu.Unlock()
 	stopStalls()
 	waited := t.bus.time.now() - p.since
@@ -143,7 +156,9 @@ func (t *Topic[T]) admit() {
 	for t.queue.len > 0 {
 		p := t.queue.front
 		if t.sinks.judged && p.sinks != t.sinks || t.timed && !p.stamped || len(p.data) > 1 && len(p.data) > t.longest() {
-			p.tell() // it has to ask its user's functions first, or is too long by now
+			t.awaited = 0
+			t.bus.waits.set(&t.line, nil) // nobody knows what it waits for
+			p.tell()                      // it has to ask its user's functions first, or is too long by now
 			return
 		}
 		if !t.sinks.judged {

@@ -262,6 +262,9 @@ func (w *worker[T]) failure() Failure {
 func (w *worker[T]) giveUp() {
 	w.hand.failed()
 	ctx, dead := w.context(w.event.ctx), w.call.dead
+	if dead == nil && w.event.topic != nil { // of a pattern: that of the topic
+		dead = w.event.topic.dead
+	}
 	var f Failure
 	if dead != nil {
 		f = w.failure()
@@ -274,6 +277,9 @@ func (w *worker[T]) giveUp() {
 
 // context is what the handler gets for an event published with ctx.
 func (w *worker[T]) context(ctx context.Context) context.Context {
+	if h, ok := ctx.(*handlerCtx); ok {
+		ctx = h.values // else a chain of handlers would be a chain of contexts
+	}
 	if c := w.last; c != nil && sameContext(ctx, c.values) {
 		return c
 	}
