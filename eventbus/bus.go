@@ -36,6 +36,7 @@ type Bus struct {
 	members    members
 	arrived    arrivals
 	byType     sync.Map // reflect.Type -> *Topic of it, for the type-keyed functions
+	declared   sync.Map // reflect.Type -> the CloudEvents type that it asks for
 	responders sync.Map // reflect.Type of the request -> *responder
 
 	mu        sync.Mutex // the first to be taken; guards what follows
@@ -143,9 +144,10 @@ func (b *Bus) liveLocked() []anyTopic {
 func newTopic[T any](b *Bus, name string, cfg TopicConfig) (*Topic[T], error) {
 	typ := reflect.TypeFor[T]()
 	var p problems
-	if name == "" && typ.Kind() == reflect.Interface {
+	keyed := name == ""
+	if keyed && typ.Kind() == reflect.Interface {
 		p.check(false, "Name", "", "a name, because the type "+typ.String()+" is an interface")
-	} else if name == "" {
+	} else if keyed {
 		name = typeName(typ)
 	} else if err := checkName(name); err != nil {
 		p = append(p, err)
@@ -158,7 +160,7 @@ func newTopic[T any](b *Bus, name string, cfg TopicConfig) (*Topic[T], error) {
 	asked := cfg
 	if cfg.Type == "" {
 		var err error
-		if cfg.Type, err = declaredType(typ); err != nil {
+		if cfg.Type, err = b.declaredType(typ); err != nil {
 			return nil, &Error{Topic: name, Err: err}
 		}
 	}
@@ -171,7 +173,11 @@ func newTopic[T any](b *Bus, name string, cfg TopicConfig) (*Topic[T], error) {
 	}
 	if e, ok := b.topics[name]; ok {
 		if found := e.get(); found != nil {
-			return sameTopic[T](found, name, asked, cfg)
+			t, err := sameTopic[T](found, name, asked, cfg)
+			if keyed && err == nil {
+				b.byType.Store(typ, t)
+			}
+			return t, err
 		}
 	}
 	b.lastTopic++
@@ -187,6 +193,9 @@ func newTopic[T any](b *Bus, name string, cfg TopicConfig) (*Topic[T], error) {
 	// The cleanup runs on a goroutine of the runtime, outside every synctest
 	// bubble: it may take a mutex and must wake nobody.
 	runtime.AddCleanup(t, b.vanished, info)
+	if keyed {
+		b.byType.Store(typ, t) // it lives as long as the bus
+	}
 	for _, s := range b.patterns {
 		if s.matches(name) {
 			t.addPattern(s.box)
@@ -230,7 +239,18 @@ func sameTopic[T any](found anyTopic, name string, asked, cfg TopicConfig) (*Top
 }
 
 // declaredType is the CloudEvents type that a Go type asks for.
-func declaredType(typ reflect.Type) (string, error) {
+func (b *Bus) declaredType(typ reflect.Type) (string, error) {
+	if name, ok := b.declared.Load(typ); ok {
+		return name.(string), nil
+	}
+	name, err := askType(typ)
+	if err == nil {
+		b.declared.Store(typ, name)
+	}
+	return name, err
+}
+
+func askType(typ reflect.Type) (string, error) {
 	name, ok, err := eventType(typ)
 	if err != nil {
 		return "", err
@@ -258,12 +278,7 @@ func topicOf[T any](b *Bus) (*Topic[T], error) {
 	if t, ok := b.byType.Load(key); ok {
 		return t.(*Topic[T]), nil
 	}
-	t, err := newTopic[T](b, "", TopicConfig{})
-	if err != nil {
-		return nil, err
-	}
-	b.byType.Store(key, t) // it lives as long as the bus
-	return t, nil
+	return newTopic[T](b, "", TopicConfig{})
 }
 
 // Publish gives data to the topic of its type. See [Topic.Publish]. A T that is

@@ -2,6 +2,8 @@ package eventbus
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -44,7 +46,7 @@ type shutdown struct {
 
 	once sync.Once // of the halt
 	mu   sync.Mutex
-	err  error // set before halted is closed
+	err  error // set before done or halted is closed
 }
 
 // Close ends the bus. At once, publishes and new subscriptions get ErrClosed,
@@ -53,7 +55,8 @@ type shutdown struct {
 // stay readable; bridges are closed. Nil means that all was handled and no
 // goroutine of the bus is left. If ctx ends first the rest is discarded, the
 // contexts of running calls are cancelled, nothing starts any more, and the error
-// is a [*DrainError] that counts what was left, for every subscription.
+// is a [*DrainError] that counts what was left, for every subscription. What the
+// Close of a bridge returned is joined to the result.
 //
 // Calls that overlap or repeat get the same result; the first of their contexts
 // to end decides for all. With the context of a handler it begins the closing
@@ -83,12 +86,7 @@ func (b *Bus) Close(ctx context.Context) error {
 	case first:
 		b.run(s, ctx)
 	}
-	select {
-	case <-s.done:
-	case <-s.halted:
-	case <-ctx.Done():
-		b.halt(s, ctx)
-	}
+	b.await(s, ctx, s.done)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.err
@@ -99,11 +97,11 @@ func (b *Bus) Close(ctx context.Context) error {
 func (b *Bus) run(s *shutdown, ctx context.Context) {
 	defer close(s.done)
 	b.mu.Lock()
-	attached := b.attached
+	attached := slices.Clone(b.attached)
 	topics := b.liveLocked()
 	b.mu.Unlock()
 	for _, a := range attached {
-		a.stopImport()
+		a.stopImport(ErrClosed)
 	}
 	for _, t := range topics {
 		state := closed
@@ -119,30 +117,41 @@ func (b *Bus) run(s *shutdown, ctx context.Context) {
 	if ctx.Err() != nil {
 		b.halt(s, ctx)
 	}
-	for _, stage := range []func(*Subscription) bool{
-		func(m *Subscription) bool { return !m.pattern && !m.ofFailures },
-		func(m *Subscription) bool { return m.pattern },
-		func(m *Subscription) bool { return true },
-	} {
-		b.drain(s, ctx, stage)
+	var first, last []*Subscription
+	for _, m := range b.members.list() {
+		if m.ofFailures {
+			last = append(last, m)
+		} else {
+			first = append(first, m)
+		}
 	}
+	b.drain(s, ctx, first)
+	for _, m := range last {
+		if m.pattern { // it may have events yet of which dead letters are made, for the others and for itself
+			b.await(s, ctx, m.impl.watch())
+		}
+	}
+	b.drain(s, ctx, last)
 	for _, t := range topics {
 		t.close(closed)
 	}
 	for _, a := range attached {
-		b.await(s, ctx, a.imported)
-		a.close(ctx)
+		b.await(s, ctx, a.closed)
+	}
+	s.end(closeErrors(attached))
+}
+
+// end sets the result, unless there is one.
+func (s *shutdown) end(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.err = err
 	}
 }
 
-// drain waits for some of the subscriptions to finish their queues.
-func (b *Bus) drain(s *shutdown, ctx context.Context, which func(*Subscription) bool) {
-	var list []*Subscription
-	for _, m := range b.members.list() {
-		if which(m) {
-			list = append(list, m)
-		}
-	}
+// drain waits for subscriptions to finish their queues.
+func (b *Bus) drain(s *shutdown, ctx context.Context, list []*Subscription) {
 	for _, m := range list {
 		m.impl.drain()
 	}
@@ -153,8 +162,11 @@ func (b *Bus) drain(s *shutdown, ctx context.Context, which func(*Subscription) 
 	}
 }
 
-// await waits for one thing, unless the closing is halted.
+// await waits for one thing, unless the closing is halted. Nil is nothing.
 func (b *Bus) await(s *shutdown, ctx context.Context, done <-chan struct{}) {
+	if done == nil {
+		return
+	}
 	select {
 	case <-done:
 		return
@@ -171,21 +183,39 @@ func (b *Bus) await(s *shutdown, ctx context.Context, done <-chan struct{}) {
 // halt ends everything now, once, because a context has ended.
 func (b *Bus) halt(s *shutdown, ctx context.Context) {
 	s.once.Do(func() {
+		defer close(s.halted)
 		for _, t := range b.live() {
 			t.close(closed)
 		}
 		e := &DrainError{Err: context.Cause(ctx)}
-		for _, m := range b.members.list() {
+		members := b.members.list()
+		for _, m := range members {
 			if left := m.halt(); left != nil && !m.sync {
 				e.Left = append(e.Left, *left)
 			}
 		}
-		if len(e.Left) > 0 {
-			s.mu.Lock()
-			s.err = e
-			s.mu.Unlock()
+		b.mu.Lock()
+		attached := slices.Clone(b.attached)
+		b.mu.Unlock()
+		open := 0
+		for _, a := range attached {
+			if a.halt(context.Cause(ctx)) {
+				open++
+			}
 		}
-		close(s.halted)
+		if open > 0 {
+			e.Err = fmt.Errorf("%w; bridges still open: %d", e.Err, open)
+		}
+		if len(e.Left) > 0 || open > 0 {
+			s.end(e)
+			return
+		}
+		for _, m := range members { // they have nothing to do but to end
+			if !m.sync {
+				<-m.done
+			}
+		}
+		s.end(closeErrors(attached))
 	})
 	<-s.halted
 }

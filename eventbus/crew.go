@@ -32,14 +32,15 @@ func newCrew(s *Subscription, unmanned bool) crew {
 // that were never started.
 func (c *crew) halt(err error) (discarded uint64) {
 	c.stopped = true
-	c.sub.stopped(err)
 	for _, h := range c.sub.hands {
 		h.stop()
 		discarded += uint64(h.n - calls(h.stopAt))
 		if c.unmanned {
+			c.sub.unread = err == ErrClosed && calls(h.stopAt) > 0 //nolint:errorlint // that very value: Drain or Close ends it
 			h.settle(&c.account)
 		}
 	}
+	c.sub.stopped(err)
 	if c.unmanned {
 		c.gone = true
 		c.watches.release()

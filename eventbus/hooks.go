@@ -16,19 +16,20 @@ type Interceptor func(next Handler) Handler
 // may publish, subscribe and cancel; those without a context must not call
 // Drain, Close or Flush. A panic in one is contained and counted in
 // [TopicStats].HookPanics. Each is called in order, and never twice at a time,
-// for one subscription with one worker.
+// for one subscription with one worker, but for what fails without an attempt.
 type Hooks struct {
 	// Handled is told every attempt, failed or not, on the handler's
 	// goroutine, with the context of the handler.
 	Handled func(context.Context, Handling)
 
 	// Failed is told every failed attempt, on the handler's goroutine, and what
-	// failed without one: a filter or key function that panicked, a dead letter
-	// that could not be published.
+	// failed without one: a filter or key function that panicked, on the
+	// goroutine that publishes or subscribes, and a dead letter that could not
+	// be published.
 	Failed func(context.Context, Failure)
 
 	// Dropped is told every loss, on the goroutine that notices it: a worker
-	// that lagged, a publisher, or whoever ended a subscription.
+	// that lagged, a publisher, or whoever began or ended a subscription.
 	Dropped func(Drop)
 
 	// Stalled is told when a publisher has waited for Config.StallAfter, and

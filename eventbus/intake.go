@@ -42,6 +42,8 @@ func (m *mailbox[T]) judges() bool { return m.filter != nil || m.byKey != nil }
 // closedTo reports whether new events are none of its business.
 func (m *mailbox[T]) closedTo() bool { return m.complete || m.stopped || m.draining }
 
+func (m *mailbox[T]) takes() bool { return !m.closedTo() }
+
 // room reports whether n more events are no reason to refuse a publish.
 func (m *mailbox[T]) room(n int) bool {
 	return m.closedTo() || m.limit == noLimit || !m.sub.policy.gating() || m.fresh()+n <= m.limit
@@ -72,6 +74,7 @@ func (m *mailbox[T]) put(e Event[T], v *verdict) (after aftermath, covered bool)
 			return aftermath{sub: m.sub, info: e.topic, lagged: 1}, true
 		case DropOldest:
 			after = aftermath{sub: m.sub, info: e.topic, lagged: m.dropOldest()}
+			m.overrun = m.judging > 0
 		default:
 			return m.stopLocked(m.sub.disconnected(e.Seq)), false
 		}
@@ -83,7 +86,7 @@ func (m *mailbox[T]) put(e Event[T], v *verdict) (after aftermath, covered bool)
 	} else {
 		m.plain.push(e)
 	}
-	if m.once && !m.held {
+	if m.once && m.judging == 0 {
 		m.complete = true
 		m.draining = true
 		after.sub, after.host = m.sub, m.host

@@ -1,6 +1,9 @@
 package eventbus
 
-import "maps"
+import (
+	"iter"
+	"maps"
+)
 
 // A keyed is the queue of a subscription with several workers. Elements of one
 // key are handed out one at a time and in order: the next is ready once the one
@@ -65,6 +68,21 @@ func (k *keyed[E]) oldest() (index int64, ok bool) {
 		return 0, false
 	}
 	return x.index, true
+}
+
+// unreplayed are the waiting elements that are not replayed, by age, with their keys.
+func (k *keyed[E]) unreplayed() iter.Seq2[E, string] {
+	return func(yield func(E, string) bool) {
+		for x := k.live.head; x != nil; x = x.next[byAge] {
+			key := ""
+			if x.track != nil {
+				key = x.track.key
+			}
+			if !yield(x.e, key) {
+				return
+			}
+		}
+	}
 }
 
 // push appends. Indices count all that was ever pushed, from 0.

@@ -29,7 +29,8 @@ type mailbox[T any] struct {
 	keyed    *keyed[Event[T]] // instead of both, with several workers
 	indexes  map[*hand]int64  // of what they took, with keyed
 	accepted int64            // events in all
-	held     bool             // nothing is taken until history has been judged
+	judging  int              // events of history that are being judged; nothing is taken meanwhile
+	overrun  bool             // what history has is lost, because newer events were meanwhile
 	lag      uint64           // lost before the next event that is taken
 	nextLag  uint64           // lost before the next event that comes
 	complete bool             // it takes no more: Once is satisfied, or it drains
@@ -135,7 +136,7 @@ func (m *mailbox[T]) at() int64 {
 
 // fetch moves events to b and reports whether there were any.
 func (m *mailbox[T]) fetch(b *batch[T]) bool {
-	if m.stopped || m.held {
+	if m.stopped || m.judging > 0 {
 		return false
 	}
 	if m.keyed != nil {
@@ -214,7 +215,7 @@ func (m *mailbox[T]) back(b *batch[T]) {
 
 // overLocked reports, once, whether a Queue that drains has come to its end.
 func (m *mailbox[T]) overLocked() bool {
-	if !m.unmanned || !m.draining || m.gone || m.held || m.waiting()+m.crew.held() > 0 {
+	if !m.unmanned || !m.draining || m.gone || m.judging > 0 || m.waiting()+m.crew.held() > 0 {
 		return false
 	}
 	m.gone = true
@@ -235,7 +236,8 @@ func (m *mailbox[T]) stopLocked(err error) aftermath {
 	if m.stopped || m.gone {
 		return aftermath{}
 	}
-	n := uint64(m.waiting())
+	n := uint64(m.waiting() + m.judging)
+	m.judging = 0
 	if m.keyed != nil {
 		m.keyed.clear()
 	} else {
@@ -273,7 +275,7 @@ func (m *mailbox[T]) stats() (s SubscriptionStats) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.fill(&s)
-	s.Depth += m.waiting()
+	s.Depth += m.waiting() + m.judging
 	return s
 }
 

@@ -91,6 +91,25 @@ func (s *modelSub) stop(err error) {
 	s.over, s.end = true, err
 }
 
+// halt is the stop by a Drain or Close whose context has ended, which adds what it
+// leaves to the list: what waited, and what the reader is at.
+func (s *modelSub) halt(left []eventbus.SubscriptionStats) []eventbus.SubscriptionStats {
+	if s.end != nil {
+		return left
+	}
+	waiting, reading := s.depth() > 0, s.begun > 0
+	s.stop(eventbus.ErrClosed)
+	st := s.stats()
+	if reading {
+		st.Running++
+		st.Handled--
+	}
+	if waiting || reading {
+		left = append(left, st)
+	}
+	return left
+}
+
 func (s *modelSub) settle() {
 	s.handled += uint64(s.begun) //nolint:gosec // not negative
 	s.taken, s.begun = s.taken[s.begun:], 0

@@ -9,17 +9,17 @@ import (
 // if not, p has to wait. Nothing in between: as long as it holds the locks of the
 // topic and of all its mailboxes, nobody else takes the room that it has seen.
 func (t *Topic[T]) offer(p *pending[T]) bool {
-	switch {
-	case t.state == closed || t.state == closing && !p.dead:
+	if t.state == closed || t.state == closing && !p.dead {
 		return p.refuse(&Error{Topic: t.info.name, Err: ErrClosed})
-	case p.mandatory && t.live.Load() == 0:
-		return p.refuse(&Error{Topic: t.info.name, Err: ErrNoSubscriber})
 	}
 	list := t.sinks.list
 	for _, m := range list {
 		m.lock()
 	}
 	defer t.unlockSinks(list)
+	if p.mandatory && !t.taken(p) {
+		return p.refuse(&Error{Topic: t.info.name, Err: ErrNoSubscriber})
+	}
 	if full := t.blockers(p); full != nil {
 		return p.refuse(full.fullError())
 	}
@@ -50,6 +50,19 @@ func (t *Topic[T]) unlockSinks(list []sink[T]) {
 	for _, m := range list {
 		m.unlock()
 	}
+}
+
+// taken reports whether anybody would get the event of p.
+func (t *Topic[T]) taken(p *pending[T]) bool {
+	for s, m := range t.sinks.list {
+		if m.takes() && !p.verdict(s, 0).skip {
+			return true
+		}
+	}
+	if t.sync != nil {
+		return slices.ContainsFunc(t.sync.list.Load().subs, func(s *syncSub[T]) bool { return !s.used.Load() })
+	}
+	return len(t.ring.cursors) > 0
 }
 
 func (p *pending[T]) refuse(err error) bool {

@@ -3,6 +3,7 @@ package eventbus_test
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -99,28 +100,33 @@ func (m *model) publish() {
 	m.same(want, got(endedCtx, data))
 }
 
-func (m *model) batch() {
-	data := ints(1, 1+m.next(12))
-	m.note("batch of %d", len(data))
-	piece := len(data)
+// piece is how long a batch may be to be accepted as a whole.
+func (m *model) piece() int {
+	piece := math.MaxInt
 	if m.cfg.Capacity > 0 {
-		piece = min(piece, m.cfg.Capacity)
+		piece = m.cfg.Capacity
 	}
 	for _, s := range m.subs {
-		if s.end == nil && s.gating() && s.capacity > 0 {
+		if !s.over && s.gating() && s.capacity > 0 {
 			piece = min(piece, s.capacity)
 		}
 	}
+	return piece
+}
+
+func (m *model) batch() {
+	data := ints(1, 1+m.next(12))
+	m.note("batch of %d", len(data))
 	wantN, want := 0, error(nil)
 	for wantN < len(data) && want == nil {
-		k := min(piece, len(data)-wantN)
+		k := min(m.piece(), len(data)-wantN)
 		if want = m.accept(data[wantN:wantN+k], false); want == nil {
 			wantN += k
 		}
 	}
 	n, err := m.topic.PublishBatch(endedCtx, data)
 	m.same(want, err)
-	require.Equal(m.t, wantN, n)
+	require.Equal(m.t, wantN, n, m.log)
 }
 
 func (m *model) subscribe() {
@@ -203,34 +209,27 @@ func (m *model) end() {
 		return
 	}
 	m.note("drain %s", s.name)
-	left := s.depth()
-	s.stop(eventbus.ErrClosed)
+	left := s.halt(nil)
 	m.drained(left, m.queues[i].Drain(endedCtx))
 }
 
-// drained checks the error of a drain that had to leave so many.
-func (m *model) drained(left int, err error) {
-	if left == 0 {
+// drained checks the error of a drain that had to leave these.
+func (m *model) drained(left []eventbus.SubscriptionStats, err error) {
+	if len(left) == 0 {
 		require.NoError(m.t, err, m.log)
 		return
 	}
 	var drain *eventbus.DrainError
 	require.ErrorAs(m.t, err, &drain, m.log)
 	require.ErrorIs(m.t, err, assert.AnError)
-	for _, s := range drain.Left {
-		left -= int(s.Discarded) //nolint:gosec // small
-	}
-	require.Zero(m.t, left, m.log)
+	require.Equal(m.t, left, drain.Left, m.log)
 }
 
 func (m *model) close() {
 	m.note("close")
-	left := 0
+	var left []eventbus.SubscriptionStats
 	for _, s := range m.subs {
-		if n := s.depth(); n > 0 {
-			left += n + int(s.discarded) //nolint:gosec // small
-		}
-		s.stop(eventbus.ErrClosed)
+		left = s.halt(left)
 	}
 	err := m.bus.Close(endedCtx)
 	if !m.closed {

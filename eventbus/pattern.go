@@ -25,6 +25,7 @@ func SubscribePattern[T any](ctx context.Context, b *Bus, pattern string, cfg Su
 type anyMailbox interface {
 	judgeAny(v *verdict, data any, key string)
 	putAny(e Event[any], v *verdict) (after aftermath, covered bool)
+	takes() bool
 	room(n int) bool
 	blocks(l *line)
 	subscription() *Subscription
@@ -42,7 +43,7 @@ func (s boxedSink[T]) judge(v *verdict, data T, key string) { s.judgeAny(v, data
 
 func (s boxedSink[T]) put(e Event[T], v *verdict) (aftermath, bool) {
 	if v.skip {
-		return aftermath{}, true
+		return aftermath{}, false
 	}
 	return s.putAny(e.erased(), v)
 }
@@ -60,6 +61,9 @@ func (t *Topic[T]) addPattern(m anyMailbox) {
 	s := t.sinkOf(m)
 	if s == nil {
 		return
+	}
+	if _, letters := any(t).(*Topic[Failure]); letters {
+		m.subscription().ofFailures = true
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

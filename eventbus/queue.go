@@ -2,6 +2,7 @@ package eventbus
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"sync"
 )
@@ -43,7 +44,8 @@ func (q *Queue[T]) usable() error {
 }
 
 // Next waits for an event. If ctx ends first the error is its cause. At the end
-// of the subscription it is ErrClosed, or what [Subscription.Err] says.
+// of the subscription it is what [Subscription.Err] says, or ErrClosed if that is
+// nil.
 func (q *Queue[T]) Next(ctx context.Context) (Event[T], error) {
 	if err := q.usable(); err != nil {
 		return Event[T]{}, err
@@ -51,19 +53,27 @@ func (q *Queue[T]) Next(ctx context.Context) (Event[T], error) {
 	if ctx == nil {
 		return Event[T]{}, errNilContext
 	}
-	if ctx.Err() != nil {
-		return Event[T]{}, context.Cause(ctx)
-	}
 	q.enter(1)
 	defer q.enter(-1)
-	if e, ok := q.take(nil); ok {
-		return e, nil
+	if ctx.Err() == nil {
+		if e, ok := q.take(nil); ok {
+			return e, nil
+		}
 	}
 	if ctx.Done() != nil {
 		defer context.AfterFunc(ctx, q.nudge)()
 	}
-	return q.wait(ctx, nil)
+	e, err := q.wait(ctx, nil)
+	if err == errOver { //nolint:errorlint // that very value
+		if err = q.reason(); err == nil {
+			err = ErrClosed
+		}
+	}
+	return e, err
 }
+
+// errOver is the end of the subscription.
+var errOver = errors.New("eventbus: over")
 
 // enter counts those who read the queue.
 func (q *Queue[T]) enter(n int) {
@@ -90,22 +100,24 @@ func (q *Queue[T]) take(l *lone[T]) (e Event[T], ok bool) {
 	return e, true
 }
 
-// wait is take when none is at hand. The end of ctx has to nudge it.
+// wait is take when none is at hand. The end of ctx has to nudge it. The error is
+// errOver or the cause of ctx.
 func (q *Queue[T]) wait(ctx context.Context, l *lone[T]) (Event[T], error) {
 	for {
 		if ctx.Err() != nil {
+			q.settle() // who asks has come back, though it gets nothing
 			return Event[T]{}, context.Cause(ctx)
 		}
 		select {
 		case <-q.stopping:
-			return Event[T]{}, q.reason()
+			return Event[T]{}, errOver
 		case <-q.done:
-			return Event[T]{}, q.reason()
+			return Event[T]{}, errOver
 		default:
 		}
 		if !q.refill(ctx) && ctx.Err() == nil {
 			q.batch.src.leave(&q.batch)
-			return Event[T]{}, q.reason()
+			return Event[T]{}, errOver
 		}
 		if e, ok := q.take(l); ok {
 			return e, nil
@@ -178,7 +190,7 @@ func (q *Queue[T]) settle() {
 
 // Events are the events as they come, until ctx or the subscription ends. An
 // error is always the last pair; there is none if the subscription ends in an
-// orderly way. Leaving the loop keeps the queue, which can be read on.
+// orderly way, that is if [Subscription.Err] is nil. Leaving the loop keeps the queue, which can be read on.
 func (q *Queue[T]) Events(ctx context.Context) iter.Seq2[Event[T], error] {
 	return func(yield func(Event[T], error) bool) {
 		if err := q.usable(); err != nil {
@@ -211,8 +223,10 @@ func (q *Queue[T]) Events(ctx context.Context) iter.Seq2[Event[T], error] {
 				}
 			}
 			e, err := q.wait(ctx, &l)
-			if err == ErrClosed { //nolint:errorlint // that very value: the orderly end
-				return
+			if err == errOver { //nolint:errorlint // that very value
+				if err = q.reason(); err == nil {
+					return
+				}
 			}
 			if !yield(e, err) || err != nil {
 				return

@@ -12,31 +12,39 @@ func (m *mailbox[T]) replay(past []Event[T]) {
 		m.judge(&verdicts[i], past[i].Data, past[i].Key())
 	}
 	m.mu.Lock()
-	if m.stopped {
-		m.discarded += uint64(len(past))
+	if m.stopped { // with all this
 		m.mu.Unlock()
-		m.sub.lost(0, uint64(len(past)), past[0].topic)
 		return
 	}
+	m.judging = 0
 	var after []aftermath
 	since := m.fresh()
-	if m.keyed != nil {
-		m.replayKeyed(past, verdicts, &after)
-	} else {
-		for i := range past {
-			if !m.admits(&past[i], &verdicts[i], &after) {
-				continue
-			}
-			m.replayed.push(past[i])
+	admitted := past[:0]
+	keys := make([]string, 0, len(past))
+	for i := range past {
+		if m.admits(&past[i], &verdicts[i], &after) {
+			admitted, keys = append(admitted, past[i]), append(keys, verdicts[i].key)
 			if m.once {
 				break
 			}
 		}
 	}
+	switch {
+	case m.overrun:
+		n := uint64(len(admitted))
+		m.lag += n
+		m.lagged += n
+		after = append(after, aftermath{sub: m.sub, info: past[0].topic, lagged: n})
+	case m.keyed != nil:
+		m.replayKeyed(admitted, keys)
+	default:
+		for i := range admitted {
+			m.replayed.push(admitted[i])
+		}
+	}
 	added := int64(m.waiting() - since)
 	m.accepted += added
 	m.watches.shift(-1, added)
-	m.held = false
 	if m.once && m.waiting() > 0 {
 		m.satisfied()
 		after = append(after, aftermath{sub: m.sub, host: m.host})
@@ -50,20 +58,13 @@ func (m *mailbox[T]) replay(past []Event[T]) {
 }
 
 // replayKeyed puts the past before what is queued.
-func (m *mailbox[T]) replayKeyed(past []Event[T], verdicts []verdict, after *[]aftermath) {
+func (m *mailbox[T]) replayKeyed(past []Event[T], keys []string) {
 	queued := m.keyed
 	m.keyed = newKeyed[Event[T]]()
 	for i := range past {
-		if m.admits(&past[i], &verdicts[i], after) {
-			m.keyed.push(verdicts[i].key, true, past[i])
-		}
+		m.keyed.push(keys[i], true, past[i])
 	}
-	for {
-		e, key, _, ok := queued.take()
-		if !ok {
-			return
-		}
-		queued.done(key)
+	for e, key := range queued.unreplayed() {
 		m.keyed.push(key, false, e)
 	}
 }

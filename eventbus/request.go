@@ -140,18 +140,24 @@ func Request[R, Q any](ctx context.Context, b *Bus, q Q) (answer R, err error) {
 	if !r.enter() {
 		return answer, b.noResponder(query)
 	}
+	returned := false
 	defer func() {
 		if v := recover(); v != nil {
 			err = newPanic(v)
+		} else if !returned {
+			err = &PanicError{Goexit: true}
 		}
 		r.exit(err)
 	}()
 	if r.call != nil {
-		got, err := r.call(ctx, q)
+		var got any
+		got, err = r.call(ctx, q)
 		answer, _ = got.(R)
-		return answer, err
+	} else {
+		answer, err = fn(ctx, q)
 	}
-	return fn(ctx, q)
+	returned = true
+	return answer, err
 }
 
 func (b *Bus) noResponder(query reflect.Type) error {

@@ -201,30 +201,35 @@ func (t *Topic[T]) begin(s *Subscription, cfg *SubscribeConfig[T], batches []*ba
 		return &Error{Topic: t.info.name, Err: ErrClosed}
 	}
 	t.bus.members.add(s)
+	var past []Event[T]
+	var lag uint64
 	if ring {
-		t.beginReading(read, cfg.From)
-		t.mu.Unlock()
+		lag = t.beginReading(read, cfg.From)
 	} else {
-		past := t.beginReceiving(box, cfg.From)
-		t.mu.Unlock()
-		replayed := false
-		defer func() {
-			if !replayed { // a filter has ended the goroutine: nobody will have this subscription
-				box.stop(nil)
-				for _, b := range batches {
-					box.leave(b)
-				}
-			}
-		}()
-		box.replay(past)
-		replayed = true
+		past, lag = t.beginReceiving(box, cfg.From)
 	}
+	t.mu.Unlock()
+	begun := false
+	defer func() {
+		if !begun { // a filter or hook has ended the goroutine: nobody will have this subscription
+			s.impl.stop(nil)
+			for _, b := range batches {
+				b.src.leave(b)
+			}
+		}
+	}()
+	s.lost(lag, 0, t.info)
+	if box != nil {
+		box.replay(past)
+	}
+	begun = true
 	s.start()
 	return nil
 }
 
-// beginReading adds a cursor to the ring.
-func (t *Topic[T]) beginReading(r *reader[T], from int64) {
+// beginReading adds a cursor to the ring, and returns how many events it lost
+// because they are no longer retained.
+func (t *Topic[T]) beginReading(r *reader[T], from int64) uint64 {
 	seq, lag := t.ring.start(from)
 	r.cursor.next = min(seq, t.ring.next)
 	r.cursor.from, r.cursor.free = seq, max(seq, t.ring.next)
@@ -232,12 +237,12 @@ func (t *Topic[T]) beginReading(r *reader[T], from int64) {
 	r.lagged = uint64(lag)
 	t.ring.join(&r.cursor)
 	t.attach(r.sub)
+	return r.lagged
 }
 
-// beginReceiving adds a mailbox. What it gets from history is returned, and has
-// to be given to replay: until then nothing is taken from it.
-func (t *Topic[T]) beginReceiving(m *mailbox[T], from int64) []Event[T] {
-	var past []Event[T]
+// beginReceiving is beginReading with a mailbox. What it gets from history is
+// returned, and has to be given to replay: until then nothing is taken from it.
+func (t *Topic[T]) beginReceiving(m *mailbox[T], from int64) (past []Event[T], lost uint64) {
 	if t.sync == nil {
 		seq, lag := t.ring.start(from)
 		m.from = seq
@@ -246,7 +251,8 @@ func (t *Topic[T]) beginReceiving(m *mailbox[T], from int64) []Event[T] {
 			past = append(past, t.ring.event(seq, t.info))
 		}
 	}
-	m.held = len(past) > 0
+	m.judging, m.latest = len(past), t.info
+	lost = m.lagged
 	t.addSink(m)
-	return past
+	return past, lost
 }

@@ -19,13 +19,14 @@ type Subscription struct {
 	sync     bool // handlers run on the publisher's goroutine
 	pattern  bool
 
-	ofFailures bool            // its topic is one of dead letters
+	ofFailures bool            // it gets dead letters; guarded by Bus.mu until that is closing
 	dead       *Topic[Failure] // for events that fail before they reach the queue
 
 	wantsTime bool // somebody can see the time of its events
 	life      lifetime
 	impl      impl
 	hands     []*hand
+	unread    bool // halted with a reader of the Queue at an event; set before stopping is closed
 
 	stopping chan struct{} // closed when nothing shall start any more
 	done     chan struct{} // closed when nothing runs any more
@@ -139,10 +140,16 @@ func (s *Subscription) Drain(ctx context.Context) error {
 	select {
 	case <-s.done:
 		return nil
+	default:
+	}
+	select {
+	case <-s.done:
+		return nil
 	case <-ctx.Done():
 	}
 	left := s.halt()
 	if left == nil {
+		<-s.done // there is nothing to do but to end
 		return nil
 	}
 	return &DrainError{[]SubscriptionStats{*left}, context.Cause(ctx)}
@@ -155,6 +162,12 @@ func (s *Subscription) halt() *SubscriptionStats {
 	s.impl.stop(ErrClosed)
 	s.life.cancel(ErrClosed)
 	st := s.Stats()
+	if s.unread {
+		// The end of the subscription settled what the reader of the Queue was
+		// at, because it may never come back. Until it does it is running.
+		st.Handled--
+		st.Running++
+	}
 	if st.Discarded == before && st.Running == 0 {
 		return nil
 	}
@@ -181,22 +194,17 @@ func (s *Subscription) Err() error {
 	}
 	select {
 	case <-s.done:
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return s.err
+		return s.reason()
 	default:
 		return nil
 	}
 }
 
-// reason is what a reader of the Queue gets at the end.
+// reason is why nothing starts any more. Nil: it is an orderly end.
 func (s *Subscription) reason() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err != nil {
-		return s.err
-	}
-	return ErrClosed
+	return s.err
 }
 
 // stopped notes that nothing shall start any more, once. No lock of a queue is
@@ -212,6 +220,7 @@ func (s *Subscription) stopped(err error) {
 func (s *Subscription) finish() {
 	s.impl.forget()
 	close(s.done) // before Close can overlook it, so that all is done when Close returns
+	s.life.cancel(ErrClosed)
 	s.bus.members.remove(s)
 	s.mu.Lock()
 	unhook, then := s.unhook, s.then

@@ -58,6 +58,7 @@ type sink[T any] interface {
 
 	lock() // the other methods need it
 	unlock()
+	takes() bool // it is not at its end
 	room(n int) bool
 	blocks(l *line)
 	put(e Event[T], v *verdict) (after aftermath, covered bool)
@@ -213,7 +214,6 @@ func (t *Topic[T]) count(s *Subscription, n int) {
 	if s.wantsTime {
 		t.timing += n
 	}
-	t.piece = 0
 }
 
 func olderFirst(a, b *Subscription) int { return cmp.Compare(a.number, b.number) }
@@ -226,6 +226,7 @@ func (t *Topic[T]) detached(s *Subscription) {
 
 // look works out what follows from the subscriptions.
 func (t *Topic[T]) look() {
+	t.piece = 0
 	t.timed = !t.cfg.Untimed && (t.bus.watched || t.cfg.History > 0 || t.timing > 0)
 	if t.sync != nil && t.sync.list.Load().timed != t.timed {
 		t.sync.change(t.sync.list.Load().copied(), false)
@@ -244,8 +245,13 @@ func (t *Topic[T]) longest() int {
 	if t.cfg.Capacity > 0 {
 		t.piece = t.cfg.Capacity
 	}
-	for s := range t.subs {
-		if s.policy.gating() && s.capacity > 0 {
+	for _, c := range t.ring.cursors {
+		if c.policy.gating() {
+			t.piece = min(t.piece, int(c.limit))
+		}
+	}
+	for _, m := range t.sinks.list {
+		if s := m.subscription(); s.policy.gating() && s.capacity > 0 {
 			t.piece = min(t.piece, s.capacity)
 		}
 	}
