@@ -52,11 +52,11 @@ type shutdown struct {
 // Close ends the bus. At once, publishes and new subscriptions get ErrClosed,
 // also those publishes that wait, and imports stop. Then the queues are worked
 // off, those of dead letters last, which are still accepted until then; queues
-// stay readable; bridges are closed. Nil means that all was handled and no
-// goroutine of the bus is left. If ctx ends first the rest is discarded, the
-// contexts of running calls are cancelled, nothing starts any more, and the error
-// is a [*DrainError] that counts what was left, for every subscription. What the
-// Close of a bridge returned is joined to the result.
+// stay readable, and are waited for until they have been read; bridges are closed,
+// and their errors joined. Nil means that all was handled and no goroutine of the
+// bus is left. If ctx ends first the rest is discarded, the contexts of running
+// calls are cancelled, nothing starts any more, and the error is a [*DrainError]
+// that counts what was left, for every subscription.
 //
 // Calls that overlap or repeat get the same result; the first of their contexts
 // to end decides for all. With the context of a handler it begins the closing

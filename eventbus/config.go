@@ -110,8 +110,8 @@ type SubscribeConfig[T any] struct {
 	OnFull Overflow
 
 	// Capacity is how many events may wait, exactly. Zero: as many as the topic
-	// says, or 1,000,000 with Unbounded. Negative: no limit, so that OnFull
-	// never acts.
+	// says, 1024 for a pattern, 1,000,000 with Unbounded. Negative: no limit, so
+	// that OnFull never acts.
 	Capacity int
 
 	// Filter chooses events. It runs on the publisher's goroutine before the
@@ -122,7 +122,8 @@ type SubscribeConfig[T any] struct {
 	// Once ends the subscription after one event. Excludes Workers above 1.
 	Once bool
 
-	// Workers is how many handler calls may run at once. Zero: 1.
+	// Workers is how many handler calls may run at once. Zero: 1. Negative is
+	// refused.
 	Workers int
 
 	// Key, with several Workers, keeps events of one key in order; "" is no

@@ -104,8 +104,8 @@
 //     done its numbers add up exactly; see [SubscriptionStats].
 //   - G15: On queued topics the context of a handler has the values of the
 //     publisher's, not its end. It ends with the context given to Subscribe, with
-//     that of a Drain or Close that ends first (cause ErrClosed), and at Timeout.
-//     Cancel does not end it.
+//     that of a Drain or Close that ends first (cause ErrClosed), at Timeout, and
+//     when the subscription is done. Cancel alone does not end it.
 //   - G16: After a failed attempt comes Hooks.Failed, then Retry. An event given
 //     up counts as Failed and goes to the DeadLetter topic as a final Failure.
 //     There are no dead letters about dead letters. If the subscription ends
@@ -171,9 +171,9 @@
 //   - G33: Flush returns nil when every event accepted before it has been
 //     handled, given up or lost by every subscription.
 //   - G34: Close refuses new work at once, works off the queues, those of dead
-//     letters last, and leaves no goroutine. When a context ends first, nothing
-//     starts any more and [*DrainError] has exact counts for every subscription.
-//     All calls get the same result.
+//     letters last, closes the bridges, and leaves no goroutine. When a context
+//     ends first, nothing starts any more and [*DrainError] has exact counts for
+//     every subscription. All calls get the same result.
 //   - G35: After Close every verb returns ErrClosed; Cancel, Drain and Flush are
 //     harmless. Nothing panics, blocks or is swallowed.
 //   - G36: Request calls the responder on the caller's goroutine with the caller's
@@ -181,7 +181,8 @@
 //   - G37: An ID is unique per bus and across restarts, and made only when asked
 //     for. MarshalJSON is the JSON format of CloudEvents 1.0.
 //   - G38: The name of type T is import path, dot, type name. Interfaces have no
-//     type-keyed topic. EventType is asked once, on a usable value.
+//     type-keyed topic. EventType is asked when the first topic of the type is
+//     made, on a usable value.
 //   - G39: An event that crosses a [Bridge] keeps its ID, Source, Time, Key and
 //     Header, is never sent back by the bridge it came by, and never received by
 //     the bus it was first published on, nor by another bus twice, as far as the
