@@ -68,9 +68,9 @@ func (c *caller[T]) attempt(ctx context.Context, e *Event[T]) (err error) {
 		}
 	}()
 	if c.timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = c.sub.bus.time.withTimeout(ctx, c.timeout)
+		timed, cancel := c.sub.bus.time.withTimeout(ctx, c.timeout)
 		defer cancel()
+		ctx = &timedCtx{timed, publishers(ctx)}
 	}
 	if c.wrapped != nil {
 		return c.wrapped(ctx, e.erased())

@@ -55,7 +55,8 @@ type meta struct {
 }
 
 // topicInfo is what an event knows of its topic. It does not refer to the topic,
-// so an event that somebody keeps does not keep that alive.
+// so an event that somebody keeps does not keep that alive, but at most that of its
+// dead letters.
 type topicInfo struct {
 	name, typ  string
 	bus        *Bus
@@ -173,7 +174,11 @@ func (e Event[T]) Context() context.Context {
 	if e.ctx == nil {
 		return context.Background()
 	}
-	return detachedCtx{context.WithoutCancel(e.ctx)}
+	ctx := publishers(e.ctx)
+	if _, ok := ctx.(detachedCtx); ok {
+		return ctx
+	}
+	return detachedCtx{context.WithoutCancel(ctx)}
 }
 
 // A detachedCtx does not tell in which handler its publisher was: whoever uses

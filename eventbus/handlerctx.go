@@ -14,6 +14,25 @@ type handlerCtx struct {
 	hand   *hand // whose handler it was made for
 }
 
+// A timedCtx is that of one attempt, with the publisher's values at hand.
+type timedCtx struct {
+	context.Context //nolint:containedctx // it is a context
+
+	values context.Context //nolint:containedctx // those of the handlerCtx it was made from
+}
+
+// publishers is the context of which the bus made ctx, or ctx: else a chain of
+// handlers that publish would be a chain of contexts.
+func publishers(ctx context.Context) context.Context {
+	switch c := ctx.(type) {
+	case *handlerCtx:
+		return c.values
+	case *timedCtx:
+		return c.values
+	}
+	return ctx
+}
+
 // handKey is the key by which a context tells that it belongs to a handler.
 type handKey struct{}
 

@@ -277,9 +277,7 @@ func (w *worker[T]) giveUp() {
 
 // context is what the handler gets for an event published with ctx.
 func (w *worker[T]) context(ctx context.Context) context.Context {
-	if h, ok := ctx.(*handlerCtx); ok {
-		ctx = h.values // else a chain of handlers would be a chain of contexts
-	}
+	ctx = publishers(ctx)
 	if c := w.last; c != nil && sameContext(ctx, c.values) {
 		return c
 	}
