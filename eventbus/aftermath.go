@@ -29,52 +29,72 @@ func (a *aftermath) due() bool {
 		a.sub.bus.hooks.Dropped != nil)
 }
 
-// runAll deals with several. A hook that ends its goroutine keeps no other from
-// its turn.
-func runAll(ctx context.Context, after []aftermath) {
-	if len(after) == 0 {
-		return
-	}
-	next := 0
-	defer func() {
-		if next < len(after) {
-			runAll(ctx, after[next:])
-		}
-	}()
-	for next < len(after) {
-		next++
-		after[next-1].run(ctx)
-	}
-}
-
-func (a *aftermath) run(ctx context.Context) {
+// settle does what others may be waiting for. It calls nothing of the user's.
+func (a *aftermath) settle() {
 	if a.sub == nil {
 		return
-	}
-	if a.finish {
-		defer a.sub.finish() // even if a hook ends the goroutine
 	}
 	retry(a.lines)
 	if a.host != nil {
 		a.host.remove(a.sub)
 	}
-	a.sub.lost(a.lagged, 0, a.info)
-	a.sub.lost(0, a.discarded, a.info)
+	if a.finish {
+		a.sub.finish()
+	}
+}
+
+// tell does the rest, which may take its time: hooks and dead letters.
+func (a *aftermath) tell(ctx context.Context) {
+	if a.sub == nil {
+		return
+	}
 	if a.failure != nil {
-		a.sub.failedEarly(ctx, a.info, a.failure)
+		defer a.sub.failedEarly(ctx, a.info, a.failure) // even if a hook ends the goroutine
+	}
+	a.sub.lost(a.lagged, a.discarded, a.info)
+}
+
+func (a *aftermath) run(ctx context.Context) {
+	a.settle()
+	a.tell(ctx)
+}
+
+// runAll deals with several.
+func runAll(ctx context.Context, after []aftermath) {
+	for i := range after {
+		after[i].settle()
+	}
+	each(after, func(a *aftermath) { a.tell(ctx) })
+}
+
+// each calls f for every element. One that ends the goroutine keeps no other from
+// its turn.
+func each[E any](list []E, f func(*E)) {
+	if len(list) == 0 {
+		return
+	}
+	next := 0
+	defer func() {
+		if next < len(list) {
+			each(list[next:], f)
+		}
+	}()
+	for next < len(list) {
+		next++
+		f(&list[next-1])
 	}
 }
 
 // failedEarly deals with an event that failed before it reached the queue.
 func (s *Subscription) failedEarly(ctx context.Context, info *topicInfo, f *Failure) {
-	if hook := s.bus.hooks.Failed; hook != nil {
-		info.contain(func() { hook(ctx, *f) })
-	}
 	dead := s.dead
 	if dead == nil {
 		dead = info.dead
 	}
 	if dead != nil {
-		bury(ctx, dead, *f)
+		defer bury(ctx, dead, *f) // even if the hook ends the goroutine
+	}
+	if hook := s.bus.hooks.Failed; hook != nil {
+		info.contain(func() { hook(ctx, *f) })
 	}
 }

@@ -2,7 +2,6 @@ package eventbus
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -60,10 +59,7 @@ func (b *Bus) Attach(ctx context.Context, br Bridge, cfg BridgeConfig) (*Subscri
 	b.mu.Unlock()
 	a.running.Store(int64(len(cfg.Import)) + 1)
 	for _, pattern := range cfg.Import {
-		go func() {
-			defer a.ends()
-			a.receive(receiving, pattern)
-		}()
+		go a.receive(receiving, pattern, 0)
 	}
 	sub.onDone(func() {
 		stop(ErrClosed)
@@ -105,14 +101,15 @@ func (a *attach) halt(cause error) bool {
 }
 
 // closeErrors are those of bridges that have been closed.
-func closeErrors(list []*attach) error {
-	var errs []error
+func closeErrors(list []*attach) (errs []error) {
 	for _, a := range list {
 		select {
 		case <-a.closed:
-			errs = append(errs, a.err)
+			if a.err != nil {
+				errs = append(errs, a.err)
+			}
 		default:
 		}
 	}
-	return errors.Join(errs...)
+	return errs
 }

@@ -2,6 +2,7 @@ package eventbus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -23,16 +24,21 @@ func (b *Bus) Flush(ctx context.Context) error {
 	if handOf(ctx, b) != nil {
 		return &Error{Err: ErrWouldDeadlock}
 	}
-	var settled []<-chan struct{}
-	for _, s := range b.members.list() {
-		if c := s.impl.watch(); c != nil {
-			settled = append(settled, c)
-		}
+	members := b.members.list()
+	settled := make([]<-chan struct{}, len(members))
+	for i, s := range members {
+		settled[i] = s.impl.watch()
 	}
-	for _, c := range settled {
+	for i, c := range settled {
+		if c == nil {
+			continue
+		}
 		select {
 		case <-c:
 		case <-ctx.Done():
+			for j, c := range settled[i:] {
+				members[i+j].impl.unwatch(c)
+			}
 			return context.Cause(ctx)
 		}
 	}
@@ -111,7 +117,8 @@ func (b *Bus) run(s *shutdown, ctx context.Context) {
 		t.close(state)
 	}
 	b.responders.Range(func(_, r any) bool {
-		r.(impl).stop(nil)
+		after := r.(impl).stop(nil)
+		after.settle()
 		return true
 	})
 	if ctx.Err() != nil {
@@ -138,7 +145,7 @@ func (b *Bus) run(s *shutdown, ctx context.Context) {
 	for _, a := range attached {
 		b.await(s, ctx, a.closed)
 	}
-	s.end(closeErrors(attached))
+	s.end(errors.Join(closeErrors(attached)...))
 }
 
 // end sets the result, unless there is one.
@@ -152,9 +159,12 @@ func (s *shutdown) end(err error) {
 
 // drain waits for subscriptions to finish their queues.
 func (b *Bus) drain(s *shutdown, ctx context.Context, list []*Subscription) {
-	for _, m := range list {
-		m.impl.drain()
+	after := make([]aftermath, len(list))
+	for i, m := range list {
+		after[i] = m.impl.drain()
+		after[i].settle()
 	}
+	b.await(s, ctx, b.tell(after))
 	for _, m := range list {
 		if !m.sync {
 			b.await(s, ctx, m.done)
@@ -182,6 +192,7 @@ func (b *Bus) await(s *shutdown, ctx context.Context, done <-chan struct{}) {
 
 // halt ends everything now, once, because a context has ended.
 func (b *Bus) halt(s *shutdown, ctx context.Context) {
+	var after []aftermath
 	s.once.Do(func() {
 		defer close(s.halted)
 		for _, t := range b.live() {
@@ -189,10 +200,13 @@ func (b *Bus) halt(s *shutdown, ctx context.Context) {
 		}
 		e := &DrainError{Err: context.Cause(ctx)}
 		members := b.members.list()
-		for _, m := range members {
-			if left := m.halt(); left != nil && !m.sync {
+		after = make([]aftermath, len(members))
+		for i, m := range members {
+			var left *SubscriptionStats
+			if left, after[i] = m.halt(); left != nil && !m.sync {
 				e.Left = append(e.Left, *left)
 			}
+			after[i].settle()
 		}
 		b.mu.Lock()
 		attached := slices.Clone(b.attached)
@@ -207,7 +221,11 @@ func (b *Bus) halt(s *shutdown, ctx context.Context) {
 			e.Err = fmt.Errorf("%w; bridges still open: %d", e.Err, open)
 		}
 		if len(e.Left) > 0 || open > 0 {
-			s.end(e)
+			if errs := closeErrors(attached); len(errs) > 0 {
+				s.end(errors.Join(append(errs, e)...))
+			} else {
+				s.end(e)
+			}
 			return
 		}
 		for _, m := range members { // they have nothing to do but to end
@@ -215,7 +233,23 @@ func (b *Bus) halt(s *shutdown, ctx context.Context) {
 				<-m.done
 			}
 		}
-		s.end(closeErrors(attached))
+		s.end(errors.Join(closeErrors(attached)...))
 	})
 	<-s.halted
+	<-b.tell(after)
+}
+
+// tell has the hook told of what subscriptions lost by ending. A hook may end its
+// goroutine, and the closing must go on, so it has one of its own.
+func (b *Bus) tell(after []aftermath) <-chan struct{} {
+	after = slices.DeleteFunc(after, func(a aftermath) bool { return a.lagged+a.discarded == 0 })
+	if b.hooks.Dropped == nil || len(after) == 0 {
+		return closedChan()
+	}
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		each(after, func(a *aftermath) { a.tell(context.Background()) })
+	}()
+	return told
 }

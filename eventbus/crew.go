@@ -29,14 +29,18 @@ func newCrew(s *Subscription, unmanned bool) crew {
 }
 
 // halt has no hand make another call, and returns how many events they held
-// that were never started.
-func (c *crew) halt(err error) (discarded uint64) {
+// that were never started. A Drain or Close that is cut short, but has nothing to
+// leave, ends it in an orderly way: waiting says whether anything waits in the queue.
+func (c *crew) halt(err error, waiting bool) (discarded uint64) {
 	c.stopped = true
+	if err == ErrClosed && !waiting && c.held() == 0 { //nolint:errorlint // that very value: Drain or Close ends it
+		err = nil
+	}
 	for _, h := range c.sub.hands {
 		h.stop()
 		discarded += uint64(h.n - calls(h.stopAt))
 		if c.unmanned {
-			c.sub.unread = err == ErrClosed && calls(h.stopAt) > 0 //nolint:errorlint // that very value: Drain or Close ends it
+			c.sub.unread = err == ErrClosed && calls(h.stopAt) > 0 //nolint:errorlint // as above
 			h.settle(&c.account)
 		}
 	}
@@ -109,6 +113,11 @@ func (ws *watches) add(upTo int64) <-chan struct{} {
 	w := watch{upTo, make(chan struct{})}
 	*ws = append(*ws, w)
 	return w.done
+}
+
+// remove forgets one that is no longer waited for.
+func (ws *watches) remove(done <-chan struct{}) {
+	*ws = slices.DeleteFunc(*ws, func(w watch) bool { return w.done == done })
 }
 
 // settled tells those who wait for nothing at or after that index.

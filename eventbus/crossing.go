@@ -33,26 +33,28 @@ func (a *attach) forward(ctx context.Context, e Event[any]) error {
 
 // receive takes events in until ctx ends. A Receive that fails earlier is called
 // again, with the waits of a Retry: the first one, if it was well for longer than
-// the longest.
-func (a *attach) receive(ctx context.Context, pattern string) {
+// the longest. calls is how many have failed.
+func (a *attach) receive(ctx context.Context, pattern string, calls int) {
+	over := false
+	defer func() {
+		if over {
+			a.ends()
+		} else { // a handler of a Sync topic has ended the goroutine
+			go a.receive(ctx, pattern, calls+1)
+		}
+	}()
 	retry := Retry{Attempts: -1}.withDefaults()
-	for attempt := 1; ctx.Err() == nil; attempt++ {
+	for ; ctx.Err() == nil; calls++ {
+		if calls > 0 && !a.bus.time.sleep(retry.wait(calls, nil), ctx.Done(), nil) {
+			break
+		}
 		began := a.bus.time.now()
-		err := errors.New("eventbus: Receive returned before its context ended")
-		if perr := safely(func() {
-			if rerr := a.bridge.Receive(ctx, pattern, a.deliver); rerr != nil {
-				err = rerr
-			}
-		}); perr != nil {
-			err = perr
-		}
+		_ = safely(func() { _ = a.bridge.Receive(ctx, pattern, a.deliver) }) // that it ended says all
 		if a.bus.time.now()-began > int64(retry.MaxWait) {
-			attempt = 1
-		}
-		if !a.bus.time.sleep(retry.wait(attempt, err), ctx.Done(), nil) {
-			return
+			calls = 0
 		}
 	}
+	over = true
 }
 
 // deliver publishes an event that came in.

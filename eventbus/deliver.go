@@ -10,13 +10,13 @@ type baton struct {
 	delivering bool
 }
 
-// deliver tells a drop. If somebody is at it already, it is told there.
+// deliver tells drops. If somebody is at it already, they are told there.
 //
 // A hook that calls runtime.Goexit ends this goroutine, but not before the
 // deferred call has gone on with what is still owed.
-func (b *baton) deliver(hook func(Drop), info *topicInfo, d Drop) {
+func (b *baton) deliver(hook func(Drop), info *topicInfo, drops ...Drop) {
 	b.mu.Lock()
-	b.queue = append(b.queue, d)
+	b.queue = append(b.queue, drops...)
 	owed := !b.delivering
 	b.delivering = true
 	b.mu.Unlock()

@@ -39,10 +39,21 @@ func (m *mailbox[T]) judgeAny(v *verdict, data any, key string) {
 
 func (m *mailbox[T]) judges() bool { return m.filter != nil || m.byKey != nil }
 
-// closedTo reports whether new events are none of its business.
-func (m *mailbox[T]) closedTo() bool { return m.complete || m.stopped || m.draining }
+// closedTo reports whether new events are none of its business. While history is
+// being judged for one that wants a single event, one more is kept, in case nothing
+// of history passes.
+func (m *mailbox[T]) closedTo() bool {
+	return m.complete || m.stopped || m.draining || m.once && m.judging > 0 && m.plain.len() > 0
+}
 
-func (m *mailbox[T]) takes() bool { return !m.closedTo() }
+// takes reports whether an event is its business, and will not be its end.
+func (m *mailbox[T]) takes(v *verdict) bool {
+	if m.closedTo() || v.skip {
+		return false
+	}
+	ends := m.sub.policy == Disconnect || m.sub.policy == Unbounded
+	return !ends || v.refused || v.err != nil || m.limit == noLimit || m.fresh() < m.limit
+}
 
 // room reports whether n more events are no reason to refuse a publish.
 func (m *mailbox[T]) room(n int) bool {

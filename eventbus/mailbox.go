@@ -94,7 +94,7 @@ func (m *mailbox[T]) take(b *batch[T], ctx context.Context) bool {
 		if got = m.fetch(b); got {
 			break
 		}
-		if m.stopped || m.draining && m.waiting() == 0 || ctx != nil && ctx.Err() != nil {
+		if m.stopped || m.draining && m.waiting()+m.judging == 0 || ctx != nil && ctx.Err() != nil {
 			break
 		}
 		b.parks()
@@ -224,11 +224,10 @@ func (m *mailbox[T]) overLocked() bool {
 	return true
 }
 
-func (m *mailbox[T]) stop(err error) {
+func (m *mailbox[T]) stop(err error) aftermath {
 	m.mu.Lock()
-	after := m.stopLocked(err)
-	m.mu.Unlock()
-	after.run(context.Background())
+	defer m.mu.Unlock()
+	return m.stopLocked(err)
 }
 
 // stopLocked ends the subscription. The rest has to be run without locks.
@@ -245,7 +244,7 @@ func (m *mailbox[T]) stopLocked(err error) aftermath {
 		m.replayed.clear()
 	}
 	m.discarded += n
-	discarded := n + m.halt(err)
+	discarded := n + m.halt(err, n > 0)
 	m.wakeAll()
 	return aftermath{
 		sub: m.sub, info: m.latest, discarded: discarded,
@@ -253,22 +252,16 @@ func (m *mailbox[T]) stopLocked(err error) aftermath {
 	}
 }
 
-func (m *mailbox[T]) drain() {
+func (m *mailbox[T]) drain() aftermath {
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	if m.stopped || m.draining {
-		m.mu.Unlock()
-		return
+		return aftermath{}
 	}
 	m.draining = true
 	over := m.overLocked()
-	lines := m.freed()
 	m.wakeAll()
-	m.mu.Unlock()
-	retry(lines)
-	m.host.remove(m.sub)
-	if over {
-		m.sub.finish()
-	}
+	return aftermath{sub: m.sub, host: m.host, lines: m.freed(), finish: over}
 }
 
 func (m *mailbox[T]) stats() (s SubscriptionStats) {
@@ -286,6 +279,12 @@ func (m *mailbox[T]) watch() <-chan struct{} {
 		return nil
 	}
 	return m.watches.add(m.accepted)
+}
+
+func (m *mailbox[T]) unwatch(done <-chan struct{}) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.watches.remove(done)
 }
 
 func (m *mailbox[T]) forget() { m.host.forget(m.sub) }

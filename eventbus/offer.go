@@ -29,10 +29,7 @@ func (t *Topic[T]) offer(p *pending[T]) bool {
 		return true
 	}
 	if p.try {
-		if behind {
-			return p.refuse(t.bus.waits.first(&t.line).fullError())
-		}
-		return p.refuse(t.blocking[0].fullError())
+		return p.refuse(t.inTheWay(behind).fullError())
 	}
 	if !behind {
 		t.awaited = len(t.blocking)
@@ -52,17 +49,44 @@ func (t *Topic[T]) unlockSinks(list []sink[T]) {
 	}
 }
 
-// taken reports whether anybody would get the event of p.
+// taken reports whether anybody would get the event of p, and be there to handle it.
 func (t *Topic[T]) taken(p *pending[T]) bool {
 	for s, m := range t.sinks.list {
-		if m.takes() && !p.verdict(s, 0).skip {
+		if m.takes(p.verdict(s, 0)) {
 			return true
 		}
 	}
 	if t.sync != nil {
 		return slices.ContainsFunc(t.sync.list.Load().subs, func(s *syncSub[T]) bool { return !s.used.Load() })
 	}
-	return len(t.ring.cursors) > 0
+	return slices.ContainsFunc(t.ring.cursors, func(c *cursor) bool {
+		return c.policy != Disconnect || c.bound() > t.ring.next
+	})
+}
+
+// inTheWay is one of those that a publish would have to wait for, itself or behind
+// others.
+func (t *Topic[T]) inTheWay(behind bool) *Subscription {
+	if behind {
+		if s := t.bus.waits.first(&t.line); s != nil {
+			return s
+		}
+	}
+	if len(t.blocking) > 0 {
+		return t.blocking[0]
+	}
+	// The publisher in front is asking functions, most likely those of the newest.
+	for _, m := range slices.Backward(t.sinks.list) {
+		if m.judges() {
+			return m.subscription()
+		}
+	}
+	for _, c := range t.ring.cursors {
+		if c.policy == Block {
+			return c.owner.subscription()
+		}
+	}
+	return &Subscription{where: t.info.name} // it is about to be let in
 }
 
 func (p *pending[T]) refuse(err error) bool {
@@ -188,21 +212,22 @@ func (t *Topic[T]) finish(p *pending[T]) (int, error) {
 
 // conclude does what an accepted publish has left to do without locks.
 func (t *Topic[T]) conclude(ctx context.Context, after []aftermath, unrouted []Event[T]) {
-	runAll(ctx, after)
-	for i := range unrouted {
-		t.unroute(&unrouted[i])
+	if len(after)+len(unrouted) == 0 {
+		return
 	}
+	defer each(unrouted, t.unroute) // even if a hook ends the goroutine
+	runAll(ctx, after)
 }
 
 // unroute deals with an event that nobody subscribed to.
 func (t *Topic[T]) unroute(e *Event[T]) {
-	if hook := t.bus.hooks.Dropped; hook != nil {
-		t.info.drops.deliver(hook, t.info, Drop{Topic: t.info.name, Unrouted: 1})
-	}
 	if dead := t.cfg.DeadLetter; dead != nil {
-		bury(e.ctx, dead, Failure{
+		defer bury(e.ctx, dead, Failure{
 			Event: e.erased(), Final: true,
 			Err: &Error{Topic: t.info.name, Seq: e.Seq, Err: ErrNoSubscriber},
 		})
+	}
+	if hook := t.bus.hooks.Dropped; hook != nil {
+		t.info.drops.deliver(hook, t.info, Drop{Topic: t.info.name, Unrouted: 1})
 	}
 }

@@ -25,7 +25,7 @@ func SubscribePattern[T any](ctx context.Context, b *Bus, pattern string, cfg Su
 type anyMailbox interface {
 	judgeAny(v *verdict, data any, key string)
 	putAny(e Event[any], v *verdict) (after aftermath, covered bool)
-	takes() bool
+	takes(v *verdict) bool
 	room(n int) bool
 	blocks(l *line)
 	subscription() *Subscription

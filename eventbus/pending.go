@@ -110,9 +110,9 @@ func (p *pending[T]) claims(s int) (n int) {
 // prepare finds out what may need user code, which must not run with the lock:
 // the time, what filters and keys say. The lock is held before and after, but
 // may be given up; then subscriptions may have come and gone, so it goes on until
-// nothing is missing.
+// nothing is missing, or until p, which may be in line, is over.
 func (t *Topic[T]) prepare(p *pending[T]) {
-	for {
+	for !p.over {
 		t.cut(p)
 		if t.timed && !p.stamped && t.bus.time.clock == nil {
 			p.org.at, p.stamped = t.bus.time.stamp(), true

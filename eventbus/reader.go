@@ -166,11 +166,10 @@ func (r *reader[T]) overLocked() bool {
 	return true
 }
 
-func (r *reader[T]) stop(err error) {
+func (r *reader[T]) stop(err error) aftermath {
 	r.topic.mu.Lock()
-	after := r.stopLocked(err)
-	r.topic.mu.Unlock()
-	after.run(context.Background())
+	defer r.topic.mu.Unlock()
+	return r.stopLocked(err)
 }
 
 // stopLocked ends the subscription. The rest has to be run without the lock.
@@ -187,19 +186,19 @@ func (r *reader[T]) stopLocked(err error) aftermath {
 	r.rest = nil
 	r.discarded += uint64(n)
 	r.lagged += uint64(lost)
-	discarded := uint64(n) + r.halt(err)
+	discarded := uint64(n) + r.halt(err, n > 0)
 	r.leaveRing()
 	r.next = end // not before: the ring has to know where the cursor was
 	r.spot.cond.Broadcast()
 	return aftermath{sub: r.sub, info: t.info, lagged: uint64(lost), discarded: discarded, finish: r.unmanned}
 }
 
-func (r *reader[T]) drain() {
+func (r *reader[T]) drain() aftermath {
 	t := r.topic
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	if r.stopped || r.draining {
-		t.mu.Unlock()
-		return
+		return aftermath{}
 	}
 	r.draining = true
 	var lost int64
@@ -222,9 +221,7 @@ func (r *reader[T]) drain() {
 	}
 	over := r.overLocked()
 	r.spot.cond.Broadcast()
-	t.mu.Unlock()
-	after := aftermath{sub: r.sub, info: t.info, lagged: uint64(lost), finish: over}
-	after.run(context.Background())
+	return aftermath{sub: r.sub, info: t.info, lagged: uint64(lost), finish: over}
 }
 
 func (r *reader[T]) stats() (s SubscriptionStats) {
@@ -252,10 +249,16 @@ func (r *reader[T]) watch() <-chan struct{} {
 	if r.out {
 		upTo = r.next
 	}
-	if r.gone || r.at() >= upTo {
+	if r.gone || max(r.at(), r.from) >= upTo {
 		return nil
 	}
 	return r.watches.add(upTo)
+}
+
+func (r *reader[T]) unwatch(done <-chan struct{}) {
+	r.topic.mu.Lock()
+	defer r.topic.mu.Unlock()
+	r.watches.remove(done)
 }
 
 func (r *reader[T]) nudge() {

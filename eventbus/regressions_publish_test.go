@@ -102,6 +102,7 @@ func TestRegression_G29_AFunctionEndsTheSubscriber(t *testing.T) {
 		if cfg.Workers == 0 {
 			exits(t, func() { _, _ = x.Queue(bg, cfg) })
 		}
+		synctest.Wait() // its worker ends
 		for i, d := range drops {
 			assert.EqualValues(t, i+3, d.Discarded, "the past, and what came meanwhile")
 		}

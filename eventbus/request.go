@@ -200,35 +200,36 @@ func (r *responder) leave() {
 	}
 	select {
 	case <-r.sub.stopping:
-		r.finish()
+		if r.over() {
+			r.sub.finish()
+		}
 	default:
 	}
 }
 
-func (r *responder) finish() {
+// over reports, once, whether it was stopped and nothing runs any more.
+func (r *responder) over() bool {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	over := r.stopped && !r.gone && r.running.Load() == 0
 	r.gone = r.gone || over
-	r.mu.Unlock()
-	if over {
-		r.sub.finish()
-	}
+	return over
 }
 
-func (r *responder) stop(err error) {
+func (r *responder) stop(err error) aftermath {
 	r.mu.Lock()
 	if r.stopped {
 		r.mu.Unlock()
-		return
+		return aftermath{}
 	}
 	r.stopped = true
 	r.mu.Unlock()
 	r.bus.responders.CompareAndDelete(r.query, r)
 	r.sub.stopped(err)
-	r.finish()
+	return aftermath{sub: r.sub, finish: r.over()}
 }
 
-func (r *responder) drain() { r.stop(nil) }
+func (r *responder) drain() aftermath { return r.stop(nil) }
 
 func (r *responder) stats() SubscriptionStats {
 	return SubscriptionStats{
@@ -236,5 +237,6 @@ func (r *responder) stats() SubscriptionStats {
 	}
 }
 
-func (r *responder) watch() <-chan struct{} { return nil }
-func (r *responder) forget()                {}
+func (r *responder) watch() <-chan struct{}  { return nil }
+func (r *responder) unwatch(<-chan struct{}) {}
+func (r *responder) forget()                 {}

@@ -50,7 +50,7 @@ func (t *Topic[T]) Queue(ctx context.Context, cfg SubscribeConfig[T]) (*Queue[T]
 	q := newQueue[T](s)
 	t.enlist(s, at, cfg.DeadLetter)
 	s.wantsTime = true
-	if err := t.begin(s, &cfg, []*batch[T]{&q.batch}, true); err != nil {
+	if err := t.begin(s, &cfg, []*batch[T]{&q.batch}, nil); err != nil {
 		return nil, err
 	}
 	return q, nil
@@ -122,10 +122,9 @@ func (t *Topic[T]) subscribe(ctx context.Context, cfg SubscribeConfig[T],
 		return t.beginSync(s, &cfg, call)
 	}
 	workers, batches := newWorkers(s, call, cfg.Workers)
-	if err := t.begin(s, &cfg, batches, false); err != nil {
+	if err := t.begin(s, &cfg, batches, workers); err != nil {
 		return nil, err
 	}
-	workers.start()
 	return s, nil
 }
 
@@ -168,8 +167,9 @@ func (t *Topic[T]) beginSync(s *Subscription, cfg *SubscribeConfig[T], call *cal
 }
 
 // begin registers a subscription with a queue, which is the ring of the topic
-// where that will do.
-func (t *Topic[T]) begin(s *Subscription, cfg *SubscribeConfig[T], batches []*batch[T], unmanned bool) error {
+// where that will do, and starts its workers; a Queue has none.
+func (t *Topic[T]) begin(s *Subscription, cfg *SubscribeConfig[T], batches []*batch[T], workers team[T]) error {
+	unmanned := workers == nil
 	for _, b := range batches {
 		b.hand.sub, b.hand.step = s, oneCall
 		s.hands = append(s.hands, &b.hand)
@@ -209,13 +209,11 @@ func (t *Topic[T]) begin(s *Subscription, cfg *SubscribeConfig[T], batches []*ba
 		past, lag = t.beginReceiving(box, cfg.From)
 	}
 	t.mu.Unlock()
+	workers.start() // before anything of the user's is called, which might wait for the end of the subscription
 	begun := false
 	defer func() {
 		if !begun { // a filter or hook has ended the goroutine: nobody will have this subscription
-			s.impl.stop(nil)
-			for _, b := range batches {
-				b.src.leave(b)
-			}
+			s.end(nil)
 		}
 	}()
 	s.lost(lag, 0, t.info)

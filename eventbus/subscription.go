@@ -44,16 +44,17 @@ type Subscription struct {
 // impl is how a subscription gets its events.
 type impl interface {
 	// stop ends it now; drain once its queue is empty. Both return at once, and
-	// do nothing if it is stopped already. What stop discards is not reported
-	// before it is told to the hook.
-	stop(err error)
-	drain()
+	// do nothing if it is stopped already. What they leave has to be run.
+	stop(err error) aftermath
+	drain() aftermath
 
 	stats() SubscriptionStats
 
 	// watch returns a channel that is closed when everything accepted by now is
 	// settled; nil if it is already.
+	// unwatch says that nobody waits for that any more.
 	watch() <-chan struct{}
+	unwatch(done <-chan struct{})
 
 	// forget removes it from where it is registered.
 	forget()
@@ -77,7 +78,7 @@ func (s *Subscription) start() {
 	unhook := context.AfterFunc(ctx, func() {
 		cause := context.Cause(ctx)
 		s.life.cancel(cause)
-		s.impl.stop(cause)
+		s.end(cause)
 	})
 	s.mu.Lock()
 	s.unhook = unhook
@@ -117,7 +118,13 @@ func (s *Subscription) Cancel() {
 	if s == nil || s.impl == nil {
 		return
 	}
-	s.impl.stop(nil)
+	s.end(nil)
+}
+
+// end stops it now.
+func (s *Subscription) end(err error) {
+	after := s.impl.stop(err)
+	after.run(context.Background())
 }
 
 // Drain ends the subscription once its queue is empty, and waits for that: no
@@ -133,8 +140,10 @@ func (s *Subscription) Drain(ctx context.Context) error {
 	if ctx == nil {
 		return errNilContext
 	}
-	s.impl.drain()
-	if s.sync || handOf(ctx, s.bus) != nil {
+	inside := handOf(ctx, s.bus) != nil
+	after := s.impl.drain()
+	after.run(context.Background())
+	if s.sync || inside {
 		return nil
 	}
 	select {
@@ -147,7 +156,8 @@ func (s *Subscription) Drain(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
-	left := s.halt()
+	left, after := s.halt()
+	after.run(context.Background())
 	if left == nil {
 		<-s.done // there is nothing to do but to end
 		return nil
@@ -156,10 +166,13 @@ func (s *Subscription) Drain(ctx context.Context) error {
 }
 
 // halt ends the subscription at once, running calls included, and returns what
-// that left undone. Nil: nothing.
-func (s *Subscription) halt() *SubscriptionStats {
-	before := s.Stats().Discarded
-	s.impl.stop(ErrClosed)
+// that left undone, nil for nothing, and what is left to do.
+func (s *Subscription) halt() (*SubscriptionStats, aftermath) {
+	before, err := s.Stats(), ErrClosed
+	if s.sync && before.Running == 0 {
+		err = nil
+	}
+	after := s.impl.stop(err)
 	s.life.cancel(ErrClosed)
 	st := s.Stats()
 	if s.unread {
@@ -168,10 +181,10 @@ func (s *Subscription) halt() *SubscriptionStats {
 		st.Handled--
 		st.Running++
 	}
-	if st.Discarded == before && st.Running == 0 {
-		return nil
+	if st.Discarded == before.Discarded && st.Running == 0 {
+		return nil, after
 	}
-	return &st
+	return &st, after
 }
 
 // Done is closed when no call of the handler runs and none will start. From
@@ -270,9 +283,17 @@ func (s *Subscription) lost(lagged, discarded uint64, info *topicInfo) {
 	if lagged+discarded == 0 || s.bus.hooks.Dropped == nil {
 		return
 	}
-	s.drops.deliver(s.bus.hooks.Dropped, info, Drop{
-		Topic: s.where, Subscription: s.name, Lagged: lagged, Discarded: discarded,
-	})
+	d := Drop{Topic: s.where, Subscription: s.name}
+	drops := make([]Drop, 0, 2)
+	if lagged > 0 {
+		d.Lagged = lagged
+		drops = append(drops, d)
+	}
+	if discarded > 0 {
+		d.Lagged, d.Discarded = 0, discarded
+		drops = append(drops, d)
+	}
+	s.drops.deliver(s.bus.hooks.Dropped, info, drops...)
 }
 
 func closedChan() <-chan struct{} {

@@ -175,7 +175,8 @@ type round[T any] struct {
 	topic *syncTopic[T]
 	list  *syncList[T]
 	event Event[T]
-	i     int // the handler being called
+	i     int      // the handler being called
+	trial trial[T] // of a handler that is more than a call
 	errs  []error
 }
 
@@ -200,7 +201,13 @@ func (r *round[T]) calls() {
 			return
 		}
 		// runtime.Goexit: the others are called before the goroutine ends.
-		r.failed(sub, &PanicError{Goexit: true})
+		var err error = &PanicError{Goexit: true}
+		if r.trial.stage == told { // it was a hook
+			err = sub.outcome(&r.event, &r.trial)
+		}
+		if err != nil {
+			r.failed(sub, err)
+		}
 		r.run()
 	}()
 	l := r.list
@@ -216,7 +223,8 @@ func (r *round[T]) calls() {
 		if call := l.calls[r.i]; call != nil {
 			err = call(r.event.ctx, r.event.Data)
 		} else {
-			err = l.subs[r.i].handle(&r.event)
+			r.trial = trial[T]{}
+			err = l.subs[r.i].handle(&r.event, &r.trial)
 		}
 		if err != nil {
 			r.failed(l.subs[r.i], err)

@@ -30,8 +30,9 @@ type syncSub[T any] struct {
 	left   int64 // Seq of the last event it covers; 0 while it is subscribed
 }
 
-// handle deals with one event where more than a call is needed.
-func (s *syncSub[T]) handle(e *Event[T]) error {
+// handle deals with one event where more than a call is needed. What has become of
+// it is in tr too, for the case that a hook or the handler ends the goroutine.
+func (s *syncSub[T]) handle(e *Event[T], tr *trial[T]) error {
 	if s.filter != nil {
 		pass := false
 		if err := safely(func() { pass = s.filter(e.Data) }); err != nil {
@@ -48,85 +49,99 @@ func (s *syncSub[T]) handle(e *Event[T]) error {
 			return nil // not covered: another publish came first
 		}
 		// Out of force at once, but not stopped: that would end its retries.
-		s.leave(nil, false)
-		defer s.end(nil)
+		after := s.leave(nil, false)
+		after.settle()
+		defer s.sub.end(nil)
 	}
-	return s.attempts(e)
+	tr.attempt = 1
+	s.attempts(e, tr)
+	return s.outcome(e, tr)
 }
 
-// attempts calls the handler until it succeeds or is given up. A call of
-// runtime.Goexit ends it, as the last failure.
-func (s *syncSub[T]) attempts(e *Event[T]) (err error) {
-	bus := s.sub.bus
-	attempt := 1
-	returned := false
+// attempts calls the handler until it succeeds or is given up. If something ends
+// the goroutine, the rest is done before it does.
+func (s *syncSub[T]) attempts(e *Event[T], tr *trial[T]) {
+	finished := false
 	defer func() {
-		if !returned {
-			err := &PanicError{Goexit: true}
-			s.observe(e, attempt, 0, 0, err)
-			s.tell(e, attempt, -1, err)
+		if !finished {
+			s.attempts(e, tr)
 		}
 	}()
-	for ; ; attempt++ {
-		var began int64
-		var took time.Duration
-		if s.call.clocked {
-			began = bus.time.now()
-		}
-		err = s.call.attempt(e.ctx, e)
-		if s.call.clocked {
-			took = time.Duration(bus.time.now() - began)
-		}
-		wait := time.Duration(-1)
-		if err != nil {
-			if perr := safely(func() { wait = s.call.retry.wait(attempt, err) }); perr != nil {
-				err = errors.Join(err, perr)
+	bus := s.sub.bus
+	for tr.stage != told || tr.wait >= 0 {
+		switch tr.stage {
+		case idle:
+			tr.stage = calling
+			if s.call.clocked {
+				tr.began = bus.time.now()
 			}
+			tr.err = s.call.attempt(e.ctx, e)
+			tr.stage = called
+		case calling: // the handler has ended the goroutine, where it is not called again
+			tr.err, tr.wait, tr.stage = &PanicError{Goexit: true}, -1, judged
+		case called:
+			if s.call.clocked {
+				tr.took = time.Duration(bus.time.now() - tr.began)
+			}
+			tr.wait, tr.stage = -1, judged
+			if tr.err != nil {
+				if perr := safely(func() { tr.wait = s.call.retry.wait(tr.attempt, tr.err) }); perr != nil {
+					tr.err = errors.Join(tr.err, perr)
+				}
+			}
+		case judged:
+			tr.stage = observed
+			s.observe(e, tr)
+		case observed:
+			tr.stage = told
+			s.tell(e, tr)
+		case told:
+			if !bus.time.sleep(tr.wait, s.sub.stopping, e.ctx.Done()) {
+				tr.wait, tr.stage = -1, observed // Failed has to know
+				continue
+			}
+			s.sub.retried.Add(1)
+			tr.attempt++
+			tr.stage = idle
 		}
-		s.observe(e, attempt, began, took, err)
-		s.tell(e, attempt, wait, err)
-		if wait < 0 {
-			break
-		}
-		if !bus.time.sleep(wait, s.sub.stopping, e.ctx.Done()) {
-			s.tell(e, attempt, -1, err)
-			break
-		}
-		s.sub.retried.Add(1)
 	}
-	returned = true
-	if err == nil {
+	finished = true
+}
+
+// outcome is the error of an event that has been dealt with.
+func (s *syncSub[T]) outcome(e *Event[T], tr *trial[T]) error {
+	if tr.err == nil {
 		return nil
 	}
-	return &Error{Topic: e.topic.name, Subscription: s.sub.name, Seq: e.Seq, Attempts: attempt, Err: err}
+	return &Error{Topic: e.topic.name, Subscription: s.sub.name, Seq: e.Seq, Attempts: tr.attempt, Err: tr.err}
 }
 
 // observe tells the attempt.
-func (s *syncSub[T]) observe(e *Event[T], attempt int, began int64, took time.Duration, err error) {
+func (s *syncSub[T]) observe(e *Event[T], tr *trial[T]) {
 	hook := s.sub.bus.hooks.Handled
 	if hook == nil {
 		return
 	}
 	e.topic.contain(func() {
 		hook(e.ctx, Handling{
-			Topic: e.topic.name, Subscription: s.sub.name, Seq: e.Seq, Attempt: attempt,
-			Age: s.sub.bus.time.age(e.at, began), Took: took, Err: err,
+			Topic: e.topic.name, Subscription: s.sub.name, Seq: e.Seq, Attempt: tr.attempt,
+			Age: s.sub.bus.time.age(e.at, tr.began), Took: tr.took, Err: tr.err,
 		})
 	})
 }
 
 // tell tells the failure, and makes a dead letter of an event that is given up.
-func (s *syncSub[T]) tell(e *Event[T], attempt int, wait time.Duration, err error) {
+func (s *syncSub[T]) tell(e *Event[T], tr *trial[T]) {
 	hooks := &s.sub.bus.hooks
-	if err == nil || hooks.Failed == nil && s.call.dead == nil {
+	if tr.err == nil || hooks.Failed == nil && s.call.dead == nil {
 		return
 	}
-	f := Failure{Event: e.erased(), Subscription: s.sub.name, Attempts: attempt, Final: wait < 0, Err: err}
+	f := Failure{Event: e.erased(), Subscription: s.sub.name, Attempts: tr.attempt, Final: tr.wait < 0, Err: tr.err}
+	if f.Final && s.call.dead != nil {
+		defer bury(e.ctx, s.call.dead, f) // even if the hook ends the goroutine
+	}
 	if hooks.Failed != nil {
 		e.topic.contain(func() { hooks.Failed(e.ctx, f) })
-	}
-	if f.Final && s.call.dead != nil {
-		bury(e.ctx, s.call.dead, f)
 	}
 }
 
@@ -140,24 +155,21 @@ func (s *syncSub[T]) join() {
 	s.joined = st.change(st.list.Load().with(s), false).base
 }
 
-func (s *syncSub[T]) stop(err error) { s.end(err) }
-func (s *syncSub[T]) drain()         { s.end(nil) }
-
-// end takes it out of force and stops it.
-func (s *syncSub[T]) end(err error) { s.leave(err, true) }
+func (s *syncSub[T]) stop(err error) aftermath { return s.leave(err, true) }
+func (s *syncSub[T]) drain() aftermath         { return s.leave(nil, true) }
 
 // leave takes it out of force, and stops it if so wanted: no further attempt of
 // a call that is running, then.
-func (s *syncSub[T]) leave(err error, stop bool) {
+func (s *syncSub[T]) leave(err error, stop bool) aftermath {
 	t := s.topic
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	if stop && !s.over {
 		s.over = true
 		s.sub.stopped(err)
 	}
 	if s.stopped.Load() {
-		t.mu.Unlock()
-		return
+		return aftermath{}
 	}
 	s.stopped.Store(true)
 	if s.plain == nil {
@@ -165,11 +177,7 @@ func (s *syncSub[T]) leave(err error, stop bool) {
 	}
 	s.left = t.sync.change(t.sync.list.Load().without(s), false).base
 	t.detached(s.sub)
-	over := t.sync.overLocked(s)
-	t.mu.Unlock()
-	if over {
-		s.sub.finish()
-	}
+	return aftermath{sub: s.sub, finish: t.sync.overLocked(s)}
 }
 
 func (s *syncSub[T]) stats() (st SubscriptionStats) {
@@ -205,6 +213,7 @@ func (s *syncSub[T]) stats() (st SubscriptionStats) {
 	return st
 }
 
-func (s *syncSub[T]) watch() <-chan struct{} { return nil } // there is no queue
+func (s *syncSub[T]) watch() <-chan struct{}  { return nil } // there is no queue
+func (s *syncSub[T]) unwatch(<-chan struct{}) {}
 
 func (s *syncSub[T]) forget() { s.topic.forget(s.sub) }

@@ -58,7 +58,7 @@ type sink[T any] interface {
 
 	lock() // the other methods need it
 	unlock()
-	takes() bool // it is not at its end
+	takes(v *verdict) bool
 	room(n int) bool
 	blocks(l *line)
 	put(e Event[T], v *verdict) (after aftermath, covered bool)

@@ -81,13 +81,13 @@ func (t *Topic[T]) wait(p *pending[T]) {
 	done := false
 	defer func() {
 		if !done { // a filter has ended the goroutine, without the lock
+			stopStalls()
 			t.mu.Lock()
 			if !p.over {
 				t.release(p, &Error{Topic: t.info.name, Err: &PanicError{Goexit: true}})
 				t.admit()
 			}
-			t.mu.Unlock()
-			stopStalls()
+			_, _ = t.finish(p) // or it was accepted before, and has its consequences
 		}
 	}()
 	for !p.over {

@@ -63,12 +63,12 @@ func (g *waitGraph) unblock(l *line, sub *Subscription) {
 	g.mu.Unlock()
 }
 
-// first is one of those that the publisher in front waits for.
+// first is one of those that the publisher in front waits for. Nil: nobody knows.
 func (g *waitGraph) first(l *line) *Subscription {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if len(l.blockers) == 0 {
-		return &Subscription{where: l.topic} // it is about to be let in
+		return nil
 	}
 	return l.blockers[0]
 }
