@@ -11,8 +11,8 @@ import (
 // Flush waits until every event that was accepted before the call has been
 // handled, given up or lost by every subscription, retries included; of a Queue,
 // until its reader has come back for more, which is also when it may notice that
-// events were lost. Events that handlers publish meanwhile
-// are not waited for. If ctx ends first the error is its cause. With the context
+// events were lost. Events that handlers publish meanwhile are not waited for, nor
+// is what history has for a Subscribe that has not returned. If ctx ends first the error is its cause. With the context
 // of a handler it returns ErrWouldDeadlock, because it would wait for itself.
 func (b *Bus) Flush(ctx context.Context) error {
 	if err := b.usable(); err != nil {
@@ -61,8 +61,8 @@ type shutdown struct {
 // stay readable, and are waited for until they have been read; bridges are closed,
 // and their errors joined. Nil means that all was handled and no goroutine of the
 // bus is left. If ctx ends first the rest is discarded, the contexts of running
-// calls are cancelled, nothing starts any more, and the error is a [*DrainError]
-// that counts what was left, for every subscription.
+// calls are cancelled and nothing starts any more. If that leaves anything undone,
+// there is a [*DrainError] that counts it for every subscription.
 //
 // Calls that overlap or repeat get the same result; the first of their contexts
 // to end decides for all. With the context of a handler it begins the closing

@@ -86,7 +86,7 @@ type DrainError struct {
 	// handlers still ran (Running).
 	Left []SubscriptionStats
 
-	Err error // the cause of the context
+	Err error // the cause of the context; with it, how many bridges are open
 }
 
 // Error sums up what was left, and names the first few subscriptions.

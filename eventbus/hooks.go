@@ -13,8 +13,8 @@ type Handler func(ctx context.Context, e Event[any]) error
 type Interceptor func(next Handler) Handler
 
 // Hooks observe a bus. Nil fields are skipped. They run outside all locks and
-// may publish, subscribe and cancel; those without a context must not call
-// Drain, Close or Flush. A panic in one is contained and counted in
+// may publish, subscribe and cancel, but not wait for an end: Drain, Close and
+// Flush only with the context that they got. A panic in one is contained and counted in
 // [TopicStats].HookPanics. Each is called in order, and never twice at a time,
 // for one subscription with one worker, but for what fails without an attempt.
 type Hooks struct {
@@ -29,7 +29,8 @@ type Hooks struct {
 	Failed func(context.Context, Failure)
 
 	// Dropped is told every loss, on the goroutine that notices it: a worker
-	// that lagged, a publisher, or whoever began or ended a subscription.
+	// that lagged, a publisher, whoever began or ended a subscription, or one
+	// of its own that Close waits for.
 	Dropped func(Drop)
 
 	// Stalled is told when a publisher has waited for Config.StallAfter, and

@@ -19,7 +19,7 @@ type SubscriptionStats struct {
 	Depth   int // accepted, not started
 	Running int // being handled, waits between attempts included
 
-	Handled   uint64 // the handler returned nil, or a reader of the Queue came back
+	Handled   uint64 // the handler returned nil, or a reader of the Queue came back or was at it at the end
 	Failed    uint64 // given up
 	Filtered  uint64 // refused by Filter
 	Lagged    uint64 // lost to the overflow policy, or no longer retained
