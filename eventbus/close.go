@@ -12,8 +12,9 @@ import (
 // handled, given up or lost by every subscription, retries included; of a Queue,
 // until its reader has come back for more, which is also when it may notice that
 // events were lost. Events that handlers publish meanwhile are not waited for, nor
-// is what history has for a Subscribe that has not returned. If ctx ends first the error is its cause. With the context
-// of a handler it returns ErrWouldDeadlock, because it would wait for itself.
+// is what history has for a Subscribe that has not returned. If ctx ends first the
+// error is its cause. With the context of a handler it returns ErrWouldDeadlock,
+// because it would wait for itself.
 func (b *Bus) Flush(ctx context.Context) error {
 	if err := b.usable(); err != nil {
 		return err
