@@ -170,6 +170,7 @@ func TestRegression_G39_AHandlerEndsAnImport(t *testing.T) {
 		}}
 		attach(t, b, br, eventbus.BridgeConfig{Import: []string{"x"}})
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		const wait = 100 * time.Millisecond
 		assert.Equal(t, []time.Duration{0, wait, 3 * wait, 7 * wait, 15 * wait}, calls)
 		assert.Zero(t, br.closes)
