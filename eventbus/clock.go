@@ -93,7 +93,7 @@ func (t *timeline) sleep(d time.Duration, stop1, stop2 <-chan struct{}) bool {
 	defer cancel()
 	select {
 	case <-over:
-		return true
+		return t.sleep(0, stop1, stop2) // of two at once the end counts
 	case <-stop1:
 		return false
 	case <-stop2:

@@ -229,10 +229,8 @@ func (b *Bus) halt(s *shutdown, ctx context.Context) {
 			}
 			return
 		}
-		for _, m := range members { // they have nothing to do but to end
-			if !m.sync {
-				<-m.done
-			}
+		for _, m := range members {
+			m.awaitEnd()
 		}
 		s.end(errors.Join(closeErrors(attached)...))
 	})

@@ -14,18 +14,15 @@ type crew struct {
 	account
 	watches
 
-	// unmanned crews have no goroutine: whoever reads the Queue is their hand.
-	unmanned bool
-
 	draining bool // it ends when nothing is left
 	stopped  bool // nothing starts any more
 	gone     bool // the subscription is to be finished, by whoever set this
 	working  int  // hands that may still make calls
 }
 
-// newCrew has the hands that s.hands is set to.
-func newCrew(s *Subscription, unmanned bool) crew {
-	return crew{sub: s, unmanned: unmanned, working: len(s.hands)}
+// newCrew has the hands that s.hands is set to. That of a Queue is whoever reads it.
+func newCrew(s *Subscription) crew {
+	return crew{sub: s, working: len(s.hands)}
 }
 
 // halt has no hand make another call, and returns how many events they held
@@ -39,13 +36,13 @@ func (c *crew) halt(err error, waiting bool) (discarded uint64) {
 	for _, h := range c.sub.hands {
 		h.stop()
 		discarded += uint64(h.n - calls(h.stopAt))
-		if c.unmanned {
+		if c.sub.unmanned {
 			c.sub.unread = err == ErrClosed && calls(h.stopAt) > 0 //nolint:errorlint // as above
 			h.settle(&c.account)
 		}
 	}
 	c.sub.stopped(err)
-	if c.unmanned {
+	if c.sub.unmanned {
 		c.gone = true
 		c.watches.release()
 	}

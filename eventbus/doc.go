@@ -148,9 +148,9 @@
 //     Flush returns ErrWouldDeadlock.
 //   - G27: A Publish with a handler's context that would wait for ever, because
 //     every worker that could make room waits in a publish that leads back to
-//     this handler, returns ErrWouldDeadlock and names the cycle of topics. There
-//     is no false alarm, as long as a handler that publishes from other
-//     goroutines waits for them.
+//     this handler, returns ErrWouldDeadlock and names the cycle of topics. That
+//     a context may end is not counted on. Otherwise there is no false alarm, as
+//     long as a handler that publishes from other goroutines waits for them.
 //   - G28: Hooks.Stalled is called when the publisher in front has waited for
 //     StallAfter, 2x, 4x and so on. A timer exists only while somebody waits.
 //   - G29: A subscription with From gets the retained events from there, then the

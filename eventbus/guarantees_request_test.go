@@ -188,3 +188,27 @@ func TestG12_G36_AroundResponders(t *testing.T) {
 	}
 	closed(t, b)
 }
+
+type asker interface{ Ask() string }
+
+// A request may be of an interface type, and nil; what an interceptor makes of it
+// has to fit.
+func TestG36_G12_RequestsOfAnInterface(t *testing.T) {
+	var pass any
+	b := eventbus.MustNew(eventbus.Config{AroundHandle: []eventbus.Interceptor{func(next eventbus.Handler) eventbus.Handler {
+		return func(ctx context.Context, e eventbus.Event[any]) error {
+			e.Data = pass
+			return next(ctx, e)
+		}
+	}}})
+	_, err := eventbus.Respond(bg, b, func(_ context.Context, a asker) (bool, error) { return a == nil, nil })
+	require.NoError(t, err)
+	isNil, err := eventbus.Request[bool](bg, b, asker(nil))
+	require.NoError(t, err)
+	assert.True(t, isNil)
+	pass = 5
+	_, err = eventbus.Request[bool](bg, b, asker(nil))
+	require.ErrorIs(t, err, eventbus.ErrTopicType)
+	require.ErrorContains(t, err, "int")
+	closed(t, b)
+}

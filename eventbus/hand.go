@@ -32,7 +32,8 @@ type hand struct {
 	stopAt  uint64 // the word when it was told to stop
 
 	// Guarded by waitGraph.mu.
-	waits []*waitRecord
+	waits   []*waitRecord
+	starved bool // it is idle, and all that waits is of keys that others are at
 }
 
 const (

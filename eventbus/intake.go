@@ -131,5 +131,8 @@ func (m *mailbox[T]) dropOldest() (lost uint64) {
 		m.accepted -= int64(lost)
 	}
 	m.lagged += lost
+	if len(m.watches) > 0 {
+		m.watches.settled(m.at()) // what is lost is settled
+	}
 	return lost
 }

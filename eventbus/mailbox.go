@@ -2,6 +2,7 @@ package eventbus
 
 import (
 	"context"
+	"slices"
 	"sync"
 )
 
@@ -22,7 +23,8 @@ type mailbox[T any] struct {
 	mu   sync.Mutex // after those of topics; guards what follows
 	cond sync.Cond
 	crew
-	parked int // hands that wait
+	parked   int  // hands that wait
+	starving bool // some of them although there are events
 
 	plain    fifo[Event[T]]
 	replayed fifo[Event[T]]   // events from history, before plain
@@ -39,10 +41,10 @@ type mailbox[T any] struct {
 	spare    []Event[T]       // for taking
 }
 
-func newMailbox[T any](s *Subscription, cfg *SubscribeConfig[T], h host, unmanned bool) *mailbox[T] {
+func newMailbox[T any](s *Subscription, cfg *SubscribeConfig[T], h host) *mailbox[T] {
 	m := &mailbox[T]{
 		filter: cfg.Filter, limit: cfg.Capacity, once: cfg.Once,
-		most: int(atOnce(cfg.Capacity)), host: h, crew: newCrew(s, unmanned),
+		most: int(atOnce(cfg.Capacity)), host: h, crew: newCrew(s),
 	}
 	m.cond.L = &m.mu
 	if cfg.Once {
@@ -74,6 +76,7 @@ func (m *mailbox[T]) fresh() int {
 
 // wake has one hand look for events.
 func (m *mailbox[T]) wake() {
+	m.feed()
 	if m.parked > 0 {
 		m.parked--
 		m.cond.Signal()
@@ -82,12 +85,29 @@ func (m *mailbox[T]) wake() {
 
 // wakeAll has all hands look whether it is over.
 func (m *mailbox[T]) wakeAll() {
+	m.feed()
 	m.parked = 0
 	m.cond.Broadcast()
 }
 
+// starve notes that the hand h can take nothing although there are events: with
+// that, publishers may wait for each other for ever. It returns the lines that have
+// to be looked at.
+func (m *mailbox[T]) starve(h *hand) []*line {
+	m.starving = true
+	m.sub.bus.waits.starve(h)
+	return slices.Clone(m.blocked)
+}
+
+func (m *mailbox[T]) feed() {
+	if m.starving {
+		m.starving = false
+		m.sub.bus.waits.feed(m.sub.hands)
+	}
+}
+
 func (m *mailbox[T]) take(b *batch[T], ctx context.Context) bool {
-	var got bool
+	var got, starved bool
 	m.mu.Lock()
 	for {
 		m.settle(&b.hand) // again after a wait: the channel of a Queue may have been received from
@@ -97,9 +117,19 @@ func (m *mailbox[T]) take(b *batch[T], ctx context.Context) bool {
 		if m.stopped || m.draining && m.waiting()+m.judging == 0 || ctx != nil && ctx.Err() != nil {
 			break
 		}
+		if m.waiting() > 0 && m.judging == 0 && !starved {
+			starved = true
+			if lines := m.starve(&b.hand); len(lines) > 0 {
+				m.mu.Unlock()
+				retry(lines)
+				m.mu.Lock()
+				continue
+			}
+		}
 		b.parks()
 		m.parked++
 		m.cond.Wait()
+		starved = false
 	}
 	lines := m.freed()
 	m.mu.Unlock()
@@ -215,7 +245,7 @@ func (m *mailbox[T]) back(b *batch[T]) {
 
 // overLocked reports, once, whether a Queue that drains has come to its end.
 func (m *mailbox[T]) overLocked() bool {
-	if !m.unmanned || !m.draining || m.gone || m.judging > 0 || m.waiting()+m.crew.held() > 0 {
+	if !m.sub.unmanned || !m.draining || m.gone || m.judging > 0 || m.waiting()+m.crew.held() > 0 {
 		return false
 	}
 	m.gone = true
@@ -248,7 +278,7 @@ func (m *mailbox[T]) stopLocked(err error) aftermath {
 	m.wakeAll()
 	return aftermath{
 		sub: m.sub, info: m.latest, discarded: discarded,
-		host: m.host, lines: m.freed(), finish: m.unmanned,
+		host: m.host, lines: m.freed(), finish: m.sub.unmanned,
 	}
 }
 

@@ -160,7 +160,7 @@ func subscribePatterns[T any](ctx context.Context, b *Bus, texts []string, cfg S
 		w.hand.sub, w.hand.step = s, oneCall
 		s.hands = append(s.hands, &w.hand)
 	}
-	box := newMailbox(s, &cfg, patternHost{b}, false)
+	box := newMailbox(s, &cfg, patternHost{b})
 	s.impl = box
 	for _, w := range batches {
 		w.src = box

@@ -74,7 +74,7 @@ func (r *reader[T]) settle(h *hand) {
 }
 
 // at is the Seq of the first event that is not settled.
-func (r *reader[T]) at() int64 { return r.next - int64(len(r.rest)+r.held()) }
+func (r *reader[T]) at() int64 { return max(r.next, r.from) - int64(len(r.rest)+r.held()) }
 
 // fetch moves events to b and reports whether there were any.
 func (r *reader[T]) fetch(b *batch[T], lost *int64) bool {
@@ -83,13 +83,18 @@ func (r *reader[T]) fetch(b *batch[T], lost *int64) bool {
 		return false
 	}
 	t := r.topic
-	n := r.watches.cut(r.at(), r.most)
 	if r.out {
+		n := r.watches.cut(r.at(), r.most)
 		k := min(n, int64(len(r.rest)))
 		b.fill(r.rest[:k])
 		clear(r.rest[:k])
 		r.rest = r.rest[k:]
 		return k > 0
+	}
+	n := r.most
+	if len(r.watches) > 0 {
+		_, skip := t.ring.waiting(&r.cursor)
+		n = r.watches.cut(r.at()+skip, n)
 	}
 	caught, awaited := t.ring.caught, t.awaits(&r.cursor)
 	first, k, skipped := t.ring.advance(&r.cursor, n)
@@ -151,7 +156,7 @@ func (r *reader[T]) back(b *batch[T]) {
 
 // overLocked reports, once, whether a Queue that drains has come to its end.
 func (r *reader[T]) overLocked() bool {
-	if !r.unmanned || !r.draining || r.gone || len(r.rest)+r.held() > 0 {
+	if !r.sub.unmanned || !r.draining || r.gone || len(r.rest)+r.held() > 0 {
 		return false
 	}
 	if !r.out {
@@ -190,7 +195,7 @@ func (r *reader[T]) stopLocked(err error) aftermath {
 	r.leaveRing()
 	r.next = end // not before: the ring has to know where the cursor was
 	r.spot.cond.Broadcast()
-	return aftermath{sub: r.sub, info: t.info, lagged: uint64(lost), discarded: discarded, finish: r.unmanned}
+	return aftermath{sub: r.sub, info: t.info, lagged: uint64(lost), discarded: discarded, finish: r.sub.unmanned}
 }
 
 func (r *reader[T]) drain() aftermath {
@@ -249,7 +254,7 @@ func (r *reader[T]) watch() <-chan struct{} {
 	if r.out {
 		upTo = r.next
 	}
-	if r.gone || max(r.at(), r.from) >= upTo {
+	if r.gone || r.at() >= upTo {
 		return nil
 	}
 	return r.watches.add(upTo)

@@ -53,7 +53,13 @@ func Respond[Q, R any](ctx context.Context, b *Bus, fn func(context.Context, Q) 
 	r := &responder{sub: s, bus: b, query: query, answer: reflect.TypeFor[R](), direct: fn}
 	s.impl = r
 	if len(b.aroundHandle) > 0 {
-		call, err := r.intercept(func(ctx context.Context, q any) (any, error) { return fn(ctx, q.(Q)) })
+		call, err := r.intercept(func(ctx context.Context, q any) (any, error) {
+			typed, ok := q.(Q)
+			if !ok && (q != nil || query.Kind() != reflect.Interface) {
+				return nil, &Error{Topic: name, Err: fmt.Errorf("%w: an interceptor passed %T instead of %v", ErrTopicType, q, query)}
+			}
+			return fn(ctx, typed)
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -91,9 +97,6 @@ func (r *responder) intercept(fn func(context.Context, any) (any, error)) (func(
 	h, err := chain("AroundHandle", r.bus.aroundHandle, func(ctx context.Context, e Event[any]) error {
 		if ctx == nil {
 			return errNilContext
-		}
-		if reflect.TypeOf(e.Data) != r.query && r.query.Kind() != reflect.Interface {
-			return &Error{Topic: r.sub.where, Err: fmt.Errorf("%w: an interceptor passed %T instead of %v", ErrTopicType, e.Data, r.query)}
 		}
 		answer, err := fn(ctx, e.Data)
 		if to, ok := ctx.Value(answerKey{}).(*slot); ok {

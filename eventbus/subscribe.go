@@ -169,7 +169,7 @@ func (t *Topic[T]) beginSync(s *Subscription, cfg *SubscribeConfig[T], call *cal
 // begin registers a subscription with a queue, which is the ring of the topic
 // where that will do, and starts its workers; a Queue has none.
 func (t *Topic[T]) begin(s *Subscription, cfg *SubscribeConfig[T], batches []*batch[T], workers team[T]) error {
-	unmanned := workers == nil
+	s.unmanned = workers == nil
 	for _, b := range batches {
 		b.hand.sub, b.hand.step = s, oneCall
 		s.hands = append(s.hands, &b.hand)
@@ -185,13 +185,13 @@ func (t *Topic[T]) begin(s *Subscription, cfg *SubscribeConfig[T], batches []*ba
 	var box *mailbox[T]
 	var read *reader[T]
 	if ring {
-		read = &reader[T]{crew: newCrew(s, unmanned), topic: t, most: atOnce(cfg.Capacity)}
+		read = &reader[T]{crew: newCrew(s), topic: t, most: atOnce(cfg.Capacity)}
 		read.spot.cond.L = &t.mu
 		read.cursor = cursor{owner: read, policy: cfg.OnFull, limit: int64(cfg.Capacity)}
 		s.impl = read
 		bind(read)
 	} else {
-		box = newMailbox(s, cfg, t, unmanned)
+		box = newMailbox(s, cfg, t)
 		s.impl = box
 		bind(box)
 	}

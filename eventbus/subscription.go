@@ -18,6 +18,7 @@ type Subscription struct {
 	capacity int
 	sync     bool // handlers run on the publisher's goroutine
 	pattern  bool
+	unmanned bool // a Queue
 
 	ofFailures bool            // it gets dead letters; guarded by Bus.mu until that is closing
 	dead       *Topic[Failure] // for events that fail before they reach the queue
@@ -159,10 +160,18 @@ func (s *Subscription) Drain(ctx context.Context) error {
 	left, after := s.halt()
 	after.run(context.Background())
 	if left == nil {
-		<-s.done // there is nothing to do but to end
+		s.awaitEnd()
 		return nil
 	}
 	return &DrainError{[]SubscriptionStats{*left}, context.Cause(ctx)}
+}
+
+// awaitEnd waits for one that was halted and has nothing to do but to end. Of a
+// Queue nothing runs: if it is not done, somebody else ended it, who may be held up.
+func (s *Subscription) awaitEnd() {
+	if !s.sync && !s.unmanned {
+		<-s.done
+	}
 }
 
 // halt ends the subscription at once, running calls included, and returns what

@@ -194,7 +194,7 @@ func (r *round[T]) calls() {
 		if returned {
 			return
 		}
-		sub := r.list.subs[r.i]
+		sub, plain := r.list.subs[r.i], r.list.calls[r.i] != nil
 		r.i++
 		if v := recover(); v != nil {
 			r.failed(sub, newPanic(v))
@@ -202,7 +202,7 @@ func (r *round[T]) calls() {
 		}
 		// runtime.Goexit: the others are called before the goroutine ends.
 		var err error = &PanicError{Goexit: true}
-		if r.trial.stage == told { // it was a hook
+		if !plain && r.trial.stage == told { // it was a hook
 			err = sub.outcome(&r.event, &r.trial)
 		}
 		if err != nil {

@@ -18,7 +18,8 @@ type syncSub[T any] struct {
 	call   *caller[T]
 	filter func(T) bool
 	once   bool
-	used   atomic.Bool // with once
+	used   atomic.Bool // with once: the event has come
+	served atomic.Bool // and was handled
 
 	stopped                     atomic.Bool // it is out of force
 	failed, filtered, discarded atomic.Uint64
@@ -105,6 +106,7 @@ func (s *syncSub[T]) attempts(e *Event[T], tr *trial[T]) {
 			tr.stage = idle
 		}
 	}
+	s.served.Store(s.once && tr.err == nil)
 	finished = true
 }
 
@@ -192,7 +194,7 @@ func (s *syncSub[T]) stats() (st SubscriptionStats) {
 	if s.once {
 		// Publishes that race for the one event are not covered, so what is
 		// covered does not follow from Seq.
-		if s.used.Load() && st.Failed == 0 {
+		if s.served.Load() {
 			st.Handled = 1
 		}
 		return st

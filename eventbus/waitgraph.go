@@ -106,6 +106,22 @@ func (g *waitGraph) check(r *waitRecord) []string {
 	return g.cycle(r)
 }
 
+// starve notes that a hand can take nothing before others are done with their keys.
+func (g *waitGraph) starve(h *hand) {
+	g.mu.Lock()
+	h.starved = true
+	g.mu.Unlock()
+}
+
+// feed notes that this may have changed.
+func (g *waitGraph) feed(hands []*hand) {
+	g.mu.Lock()
+	for _, h := range hands {
+		h.starved = false
+	}
+	g.mu.Unlock()
+}
+
 // exit ends a record.
 func (g *waitGraph) exit(r *waitRecord) {
 	g.mu.Lock()
@@ -125,9 +141,9 @@ func (g *waitGraph) remove(r *waitRecord) {
 // subscription, if it waits for ever. Nil: it does not, as far as can be seen.
 //
 // A subscription is stuck if every one of its workers waits in a publish for
-// one that is stuck: what is asked for is the largest set of which that is
-// true. So all subscriptions are assumed to be stuck, and those are struck off
-// that have a worker of which it does not follow.
+// one that is stuck, or for the keys of those who do: what is asked for is the
+// largest set of which that is true. So all subscriptions are assumed to be stuck,
+// and those are struck off that have a worker of which it does not follow.
 func (g *waitGraph) cycle(r *waitRecord) []string {
 	stuck := make(map[*Subscription]bool)
 	for h := range g.hands {
@@ -137,7 +153,7 @@ func (g *waitGraph) cycle(r *waitRecord) []string {
 		changed = false
 		for sub := range stuck {
 			for _, h := range sub.hands {
-				if h.waitsFor(stuck) == nil {
+				if !h.starved && h.waitsFor(stuck) == nil {
 					delete(stuck, sub)
 					changed = true
 					break
@@ -158,7 +174,8 @@ func (g *waitGraph) cycle(r *waitRecord) []string {
 			return topics
 		}
 		seen[next] = true
-		at = next.hands[0].waitsFor(stuck)
+		i := slices.IndexFunc(next.hands, func(h *hand) bool { return !h.starved })
+		at = next.hands[i].waitsFor(stuck)
 	}
 }
 
