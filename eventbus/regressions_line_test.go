@@ -134,7 +134,7 @@ func TestRegression_G9_WhoIsInTheWay(t *testing.T) {
 		gate := make(chan struct{})
 		asks, err := x.Queue(bg, eventbus.SubscribeConfig[int]{Filter: waitsAt(gate, 2)})
 		require.NoError(t, err)
-		_, err = x.Queue(bg, eventbus.SubscribeConfig[int]{OnFull: eventbus.DropOldest}) // the newest of all has no functions
+		_, err = x.Queue(bg, eventbus.SubscribeConfig[int]{OnFull: eventbus.DropNewest}) // the newest of all has no functions
 		require.NoError(t, err)
 		synctest.Wait()
 		inTheWay := func(s *eventbus.Subscription) {
