@@ -75,7 +75,8 @@ func (a *attach) ends() {
 	}
 	defer close(a.closed)
 	defer a.abort(ErrClosed)
-	var err error
+	var err error = &PanicError{Goexit: true} // unless it returns
+	a.err = err
 	if perr := safely(func() { err = a.bridge.Close(a.closing) }); perr != nil {
 		err = perr
 	}
@@ -83,6 +84,7 @@ func (a *attach) ends() {
 		a.err = fmt.Errorf("eventbus: close the bridge of %q: %w", a.sub.name, err)
 		return // it stays attached, for Close to tell
 	}
+	a.err = nil
 	b := a.bus
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -13,7 +13,9 @@ const specVersion = "1.0"
 // attributes, subject, time, datacontenttype and data where there are any, and
 // as extensions partitionkey (Key), sequence (Seq), topic, and the headers whose
 // names are those of extensions: lower-case letters and digits. Data is marshalled
-// by encoding/json.
+// by encoding/json. What CloudEvents do not allow is an error that names the
+// attribute: control characters, a time outside of the years 0 to 9999, and an event
+// without ID because it is still being published.
 func (e Event[T]) MarshalJSON() ([]byte, error) {
 	data, err := json.Marshal(e.Data)
 	if err != nil {
@@ -21,12 +23,15 @@ func (e Event[T]) MarshalJSON() ([]byte, error) {
 	}
 	var w attributeWriter
 	w.add("specversion", specVersion)
-	w.add("id", e.ID())
-	w.add("source", e.Source())
-	w.add("type", e.Type())
+	w.required("id", e.ID())
+	w.required("source", e.Source())
+	w.required("type", e.Type())
 	w.optional("subject", e.Subject())
-	if at := e.Time(); !at.IsZero() {
-		w.add("time", at.UTC().Format(time.RFC3339Nano))
+	if at := e.Time().UTC(); !at.IsZero() {
+		if y := at.Year(); y < 0 || y > 9999 {
+			w.bad("time", at.String(), "a year from 0 to 9999")
+		}
+		w.add("time", at.Format(time.RFC3339Nano))
 	}
 	w.add("datacontenttype", jsonType)
 	w.optional("partitionkey", e.Key())
@@ -40,11 +45,21 @@ func (e Event[T]) MarshalJSON() ([]byte, error) {
 		}
 	}
 	w.field("data", data)
+	if err := invalid("marshal an event", w.problems); err != nil {
+		return nil, err
+	}
 	return w.end(), nil
 }
 
 // An attributeWriter writes a JSON object member by member.
-type attributeWriter struct{ b bytes.Buffer }
+type attributeWriter struct {
+	b        bytes.Buffer
+	problems []error
+}
+
+func (w *attributeWriter) bad(name, value, want string) {
+	w.problems = append(w.problems, problem("attribute "+name, value, want))
+}
 
 func (w *attributeWriter) field(name string, value []byte) {
 	if w.b.Len() == 0 {
@@ -58,8 +73,18 @@ func (w *attributeWriter) field(name string, value []byte) {
 }
 
 func (w *attributeWriter) add(name, value string) {
+	if !printable(value) {
+		w.bad(name, value, "valid UTF-8 without control characters")
+	}
 	text, _ := json.Marshal(value) // a string cannot fail
 	w.field(name, text)
+}
+
+func (w *attributeWriter) required(name, value string) {
+	if value == "" {
+		w.bad(name, value, "a text that is not empty")
+	}
+	w.add(name, value)
 }
 
 func (w *attributeWriter) optional(name, value string) {

@@ -1,6 +1,9 @@
 package eventbus
 
-import "slices"
+import (
+	"errors"
+	"slices"
+)
 
 // An account adds up to what a subscription covers; see SubscriptionStats.
 type account struct {
@@ -25,19 +28,25 @@ func newCrew(s *Subscription) crew {
 	return crew{sub: s, working: len(s.hands)}
 }
 
+// errHalted is the end by a Drain or Close that is cut short.
+var errHalted = errors.New("eventbus: halted")
+
 // halt has no hand make another call, and returns how many events they held
 // that were never started. A Drain or Close that is cut short, but has nothing to
 // leave, ends it in an orderly way: waiting says whether anything waits in the queue.
 func (c *crew) halt(err error, waiting bool) (discarded uint64) {
 	c.stopped = true
-	if err == ErrClosed && !waiting && c.held() == 0 { //nolint:errorlint // that very value: Drain or Close ends it
-		err = nil
+	short := err == errHalted //nolint:errorlint // that very value
+	if short {
+		if err = nil; waiting || c.held() > 0 {
+			err = ErrClosed
+		}
 	}
 	for _, h := range c.sub.hands {
 		h.stop()
 		discarded += uint64(h.n - calls(h.stopAt))
 		if c.sub.unmanned {
-			c.sub.unread = err == ErrClosed && calls(h.stopAt) > 0 //nolint:errorlint // as above
+			c.sub.unread = short && calls(h.stopAt) > 0
 			h.settle(&c.account)
 		}
 	}

@@ -197,9 +197,9 @@
 //   - G42: Publish, TryPublish and PublishBatch allocate nothing for the event,
 //     unless it has to wait. A delivery allocates when the context is not that of
 //     the event before, and for timeouts, interceptors, hooks and patterns.
-//   - G43: The clock is read once per publish, and only if somebody can see the
-//     time: envelope handlers, queues, patterns, interceptors, the hooks Handled
-//     and Failed, dead letters, history.
+//   - G43: The clock is read once per publish that need not wait, and only if
+//     somebody can see the time: envelope handlers, queues, patterns,
+//     interceptors, the hooks Handled and Failed, dead letters, history.
 //   - G44: Misuse is an error that names the field and the value, all problems
 //     joined, and nothing is registered. Only Must functions panic.
 //

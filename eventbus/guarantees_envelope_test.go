@@ -183,6 +183,27 @@ func TestG37_TheZeroEvent(t *testing.T) {
 	assert.True(t, e.Time().IsZero())
 	assert.Empty(t, maps.Collect(e.Headers()))
 	_, err := json.Marshal(e)
+	for _, name := range []string{"id", "source", "type"} {
+		require.ErrorContains(t, err, "attribute "+name+` is ""`)
+	}
+}
+
+// What CloudEvents 1.0 does not allow is not marshalled.
+func TestG37_NoCloudEvent(t *testing.T) {
+	for name, cfg := range map[string]eventbus.PublishConfig{
+		"time":         {Time: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)},
+		"id":           {ID: "a\x00"},
+		"subject":      {Subject: "a\nb"},
+		"partitionkey": {Key: "\xff"},
+		"traceparent":  {Header: map[string]string{"traceparent": "\x7f"}},
+	} {
+		e := collect(t, eventbus.Config{}, eventbus.TopicConfig{}, cfg, 1)
+		_, err := json.Marshal(e)
+		require.ErrorContains(t, err, "attribute "+name+" is ")
+	}
+	_, err := json.Marshal(collect(t, eventbus.Config{}, eventbus.TopicConfig{}, eventbus.PublishConfig{
+		Time: time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC), Header: map[string]string{"Not an attribute": "\x00"},
+	}, 1))
 	require.NoError(t, err)
 }
 

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -247,4 +250,49 @@ func TestRegression_G19_GoexitAfterAHandlerWithAFilter(t *testing.T) {
 		assert.Zero(t, s.Stats().Handled)
 		closed(t, b)
 	})
+}
+
+// A handler may return while what it published from other goroutines waits. That
+// the circle seems to open while somebody looks at it ends in no panic.
+func TestRegression_G35_HandlersThatDoNotWait(t *testing.T) {
+	const topics = 6
+	hops := int64(300_000)
+	if raceEnabled {
+		hops = 20_000
+	}
+	b := eventbus.MustNew(eventbus.Config{})
+	var ring [topics]*eventbus.Topic[int]
+	for i := range ring {
+		ring[i] = eventbus.MustNewTopic[int](b, fmt.Sprint(i), eventbus.TopicConfig{Capacity: 1})
+	}
+	var flying, done atomic.Int64
+	for i := range ring {
+		_, err := ring[i].Subscribe(bg, func(ctx context.Context, v int) error {
+			done.Add(1)
+			for range 2 {
+				if flying.Load() > 60 {
+					break
+				}
+				flying.Add(1)
+				go func() {
+					defer flying.Add(-1)
+					_ = ring[(i+1)%topics].Publish(ctx, v)
+				}()
+			}
+			for range rand.IntN(3) {
+				runtime.Gosched()
+			}
+			return nil
+		})
+		require.NoError(t, err)
+	}
+	for done.Load() < hops {
+		for _, x := range ring {
+			_ = x.TryPublish(bg, 1)
+		}
+		runtime.Gosched()
+	}
+	ctx, cancel := context.WithTimeout(bg, time.Minute)
+	defer cancel()
+	assert.NoError(t, b.Close(ctx))
 }

@@ -177,9 +177,11 @@ func (s *Subscription) awaitEnd() {
 // halt ends the subscription at once, running calls included, and returns what
 // that left undone, nil for nothing, and what is left to do.
 func (s *Subscription) halt() (*SubscriptionStats, aftermath) {
-	before, err := s.Stats(), ErrClosed
-	if s.sync && before.Running == 0 {
-		err = nil
+	before, err := s.Stats(), errHalted
+	if s.sync { // which has no crew
+		if err = nil; before.Running > 0 {
+			err = ErrClosed
+		}
 	}
 	after := s.impl.stop(err)
 	s.life.cancel(ErrClosed)

@@ -174,8 +174,15 @@ func (g *waitGraph) cycle(r *waitRecord) []string {
 			return topics
 		}
 		seen[next] = true
-		i := slices.IndexFunc(next.hands, func(h *hand) bool { return !h.starved })
-		at = next.hands[i].waitsFor(stuck)
+		at = nil
+		for _, h := range next.hands {
+			if at = h.waitsFor(stuck); at != nil {
+				break
+			}
+		}
+		if at == nil {
+			return nil // its handler has returned meanwhile, without waiting for that publish
+		}
 	}
 }
 
