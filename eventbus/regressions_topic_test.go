@@ -20,7 +20,7 @@ import (
 func TestRegression_G29_WhatHistoryNoLongerHas(t *testing.T) {
 	for _, kind := range queues {
 		synctest.Test(t, func(t *testing.T) {
-			var told []string
+			var told, seen []string
 			var sum uint64
 			b, x := newTopic[int](t, eventbus.Config{Hooks: eventbus.Hooks{Dropped: func(d eventbus.Drop) {
 				told = append(told, fmt.Sprint(d.Subscription, d.Lagged))
@@ -29,12 +29,13 @@ func TestRegression_G29_WhatHistoryNoLongerHas(t *testing.T) {
 			publish(t, x, ints(1, 10)...)
 			cfg := eventbus.SubscribeConfig[int]{Name: "s", From: 2, Filter: kind.filter}
 			s, err := x.SubscribeEvents(bg, cfg, func(_ context.Context, e eventbus.Event[int]) error {
-				told = append(told, fmt.Sprint(e.Data, e.Lag))
+				seen = append(seen, fmt.Sprint(e.Data, e.Lag))
 				return nil
 			})
 			require.NoError(t, err)
 			synctest.Wait()
-			assert.Equal(t, []string{"s6", "8 6", "9 0", "10 0"}, told)
+			assert.Equal(t, []string{"s6"}, told)
+			assert.Equal(t, []string{"8 6", "9 0", "10 0"}, seen)
 			assert.EqualValues(t, sum, s.Stats().Lagged)
 			s.Cancel()
 
