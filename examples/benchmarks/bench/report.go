@@ -169,7 +169,7 @@ func (m MemoryResult) write(p *page) {
 		} else if m.Memory.Limit > 0 {
 			bar = fmt.Sprintf("<= %d", m.Memory.Limit)
 		}
-		p.line("%s", row(m.at(i).Name, fmt.Sprintf("%.0f", b), ratio, bar))
+		p.line("%s", row(m.at(i).Name, whole(b), ratio, bar))
 	}
 }
 

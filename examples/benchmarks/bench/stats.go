@@ -65,3 +65,6 @@ func exactly(x float64) string { return strconv.FormatFloat(x, 'f', -1, 64) }
 func (s Spread) String() string {
 	return fmt.Sprintf("%s (%s to %s)", number(s.Median), number(s.Low), number(s.High))
 }
+
+// whole is a number without decimals, and without the sign of what rounds to zero.
+func whole(x float64) string { return strconv.FormatInt(int64(math.Round(x)), 10) }

@@ -22,7 +22,7 @@ func (res Result) verdicts() (out []verdict) {
 		if m.Memory.Limit > 0 {
 			out = append(out, verdict{
 				row: m.Memory.Name, bar: fmt.Sprintf("<= %d bytes", m.Memory.Limit),
-				measured: fmt.Sprintf("%.0f bytes", m.Bytes[0]),
+				measured: whole(m.Bytes[0]) + " bytes",
 				met:      m.Bytes[0] <= float64(m.Memory.Limit),
 			})
 		}
