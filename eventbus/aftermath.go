@@ -87,11 +87,7 @@ func each[E any](list []E, f func(*E)) {
 
 // failedEarly deals with an event that failed before it reached the queue.
 func (s *Subscription) failedEarly(ctx context.Context, info *topicInfo, f *Failure) {
-	dead := s.dead
-	if dead == nil {
-		dead = info.dead
-	}
-	if dead != nil {
+	if dead := info.deadLetters(s.dead); dead != nil {
 		defer bury(ctx, dead, *f) // even if the hook ends the goroutine
 	}
 	if hook := s.bus.hooks.Failed; hook != nil {

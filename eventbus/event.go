@@ -66,6 +66,16 @@ type topicInfo struct {
 	drops      baton // of events that nobody subscribed to
 }
 
+// deadLetters is the topic for an event that a subscription gives up: its own, or
+// that of the event's topic. A handler that looks at data alone has no topic at
+// hand, and nil is what it has then.
+func (i *topicInfo) deadLetters(own *Topic[Failure]) *Topic[Failure] {
+	if own == nil && i != nil {
+		return i.dead
+	}
+	return own
+}
+
 func newMeta(cfg *PublishConfig) *meta {
 	return &meta{key: cfg.Key, subject: cfg.Subject, header: maps.Clone(cfg.Header), id: cfg.ID, at: cfg.Time.Round(0)}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -65,4 +66,28 @@ func TestG23_TheRestOfABatchIsDiscarded(t *testing.T) {
 			closed(t, b)
 		})
 	}
+}
+
+// A hook that takes its time holds up a Close in its orderly part no longer than the
+// context of that lasts.
+func TestG34_ASlowHookDoesNotHoldUpClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		b := eventbus.MustNew(eventbus.Config{Hooks: eventbus.Hooks{Dropped: func(eventbus.Drop) { <-gate }}})
+		dead := eventbus.MustNewTopic[eventbus.Failure](b, "dead", eventbus.TopicConfig{})
+		q, err := dead.Queue(bg, eventbus.SubscribeConfig[eventbus.Failure]{Capacity: 1, OnFull: eventbus.DropOldest})
+		require.NoError(t, err)
+		publish(t, dead, eventbus.Failure{}, eventbus.Failure{}) // the loss is noticed when it drains
+		ctx, cancel := context.WithTimeout(bg, time.Second)
+		defer cancel()
+		began := time.Now()
+		var left *eventbus.DrainError
+		require.ErrorAs(t, b.Close(ctx), &left)
+		assert.Equal(t, time.Second, time.Since(began))
+		require.Len(t, left.Left, 1)
+		assert.EqualValues(t, 1, left.Left[0].Discarded)
+		assert.EqualValues(t, 1, left.Left[0].Lagged)
+		close(gate)
+		<-q.Done()
+	})
 }

@@ -261,10 +261,7 @@ func (w *worker[T]) failure() Failure {
 // giveUp makes a dead letter of the event.
 func (w *worker[T]) giveUp() {
 	w.hand.failed()
-	ctx, dead := w.context(w.event.ctx), w.call.dead
-	if dead == nil && w.event.topic != nil { // of a pattern: that of the topic
-		dead = w.event.topic.dead
-	}
+	ctx, dead := w.context(w.event.ctx), w.event.topic.deadLetters(w.call.dead)
 	var f Failure
 	if dead != nil {
 		f = w.failure()
