@@ -36,10 +36,10 @@ type Config struct {
 
 	// Authorize is asked before Register, Deregister, Drain, SetHealth and
 	// Import change anything, once per instance, on the caller's goroutine and
-	// without locks. An error refuses the whole call and comes back as
-	// Error.Err. If the instance is not known, only its Service and ID are set.
-	// The verbs of a [Lease] are not asked about, nor are feeds. Nil: all is
-	// allowed.
+	// without locks. An error comes back as Error.Err and refuses the whole
+	// call, of Import that record alone. If the instance is not known, only its
+	// Service and ID are set. The verbs of a [Lease] are not asked about, nor
+	// are feeds. Nil: all is allowed.
 	Authorize func(ctx context.Context, op Op, in Instance) error
 
 	// Hooks observe the registry.

@@ -116,9 +116,9 @@ type turn struct {
 	at     int64
 }
 
-// add takes a term with a TTL into account.
+// add takes a term into account.
 func (x *expiry) add(t *term) {
-	if t.key != never {
+	if t.key = t.deadline.Load(); t.key != never {
 		heap.Push(&x.heap, t)
 	}
 }
@@ -141,7 +141,6 @@ func (x *expiry) remove(t *term) (ended bool) {
 // was held.
 func (x *expiry) restore(t *term) (ended bool) {
 	ended = x.remove(t)
-	t.key = t.deadline.Load()
 	x.add(t)
 	return ended
 }

@@ -53,16 +53,21 @@ func (m *member) local() *claim {
 
 // word is what counts of all that is said about a member.
 func (m *member) word() word {
-	c := m.claims[0]
-	words := [...]word{m.operator, {}, c.word, {}, {}}
+	w := m.told()
+	if m.claims[0].term.deadline.Load() == held {
+		w = worst(w, word{Stale, "lease lapsed, together with too many others"})
+	}
+	return w
+}
+
+// told is word without what only this registry can judge, the lease.
+func (m *member) told() word {
+	words := [...]word{m.operator, {}, m.claims[0].word, {}}
 	if m.drain != nil {
 		words[1] = word{Draining, "draining"}
 	}
 	if m.check != nil {
 		words[3] = m.check.word
-	}
-	if c.term.deadline.Load() == held {
-		words[4] = word{Stale, "lease lapsed, together with too many others"}
 	}
 	return worst(words[:]...)
 }

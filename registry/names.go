@@ -63,9 +63,3 @@ func validAddr(s string) bool {
 	}
 	return validName(host)
 }
-
-// hostOf is the host in a valid address, without brackets.
-func hostOf(addr string) string {
-	host := addr[:strings.LastIndexByte(addr, ':')]
-	return strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
-}

@@ -102,9 +102,11 @@ func (r *roster) publish(b batch) {
 	slices.SortFunc(edits, func(a, b edit) int { return strings.Compare(a.id, b.id) })
 	next.list = old.list.with(edits)
 	r.view.Store(next)
-	if old.Len() > 0 && next.Len() == 0 {
-		r.reg.services.Add(-1) // it was counted before it came, see grow
+	if r.counted && next.Len() == 0 {
+		r.counted = false
+		r.reg.services.Add(-1)
 	}
+	r.reg.syncs.mark(r.name, edits)
 	if !visible {
 		return
 	}

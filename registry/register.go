@@ -144,7 +144,7 @@ func (r *Registry) admit(op Op, rosters []*roster, all []*Instance, ifAbsent boo
 	fresh := 0
 	for _, ro := range rosters {
 		n := len(ro.members)
-		if n == 0 {
+		if !ro.counted {
 			fresh++
 		}
 		for _, in := range all {
@@ -163,20 +163,25 @@ func (r *Registry) admit(op Op, rosters []*roster, all []*Instance, ifAbsent boo
 	if err := join(errs); err != nil {
 		return err
 	}
-	return r.grow(op, rosters[0].name, fresh)
+	return r.grow(op, rosters, fresh)
 }
 
-// grow counts services that get their first instance, unless they are too many.
-func (r *Registry) grow(op Op, name string, fresh int) error {
-	for limit := r.cfg.Limits.Services; ; {
+// grow counts the services of rosters that get their first instance, unless
+// they are too many. publish counts those that lose their last one.
+func (r *Registry) grow(op Op, rosters []*roster, fresh int) error {
+	for limit := r.cfg.Limits.Services; fresh > 0; {
 		n := r.services.Load()
-		if fresh > 0 && int64(fresh) > int64(limit)-n {
-			return breached(op, name, "Limits.Services", limit, int(n)+fresh)
+		if int64(fresh) > int64(limit)-n {
+			return breached(op, rosters[0].name, "Limits.Services", limit, int(n)+fresh)
 		}
 		if r.services.CompareAndSwap(n, n+int64(fresh)) {
-			return nil
+			break
 		}
 	}
+	for _, ro := range rosters {
+		ro.counted = true
+	}
+	return nil
 }
 
 // breached is the error for a limit that would be exceeded.

@@ -35,7 +35,9 @@ type Registry struct {
 	closed  atomic.Bool
 	closing chan struct{} // closed when it is
 
-	feeds feeds
+	feeds   feeds
+	imports *feed
+	syncs   outboxes
 }
 
 // New makes a registry. Its error names every bad field of cfg.
@@ -52,6 +54,8 @@ func New(cfg Config) (*Registry, error) {
 		crew:    newCrew(),
 		closing: make(chan struct{}),
 	}
+	r.feeds.byName = make(map[string]*feed)
+	r.imports = newFeed(r, importName, importRank)
 	r.schedule = newSchedule(&r.time, r.crew, p.StallAfter)
 	if cfg.MaxChecks != noLimit {
 		r.checks = semaphore.NewWeighted(int64(cfg.MaxChecks))

@@ -31,6 +31,7 @@ type roster struct {
 	mu       sync.Mutex
 	now      int64 // lease time when mu was taken
 	released bool
+	counted  bool // in Registry.services
 	members  map[string]*member
 	terms    expiry
 	feeds    map[*feed]int // how many claims each has here

@@ -1,0 +1,213 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+)
+
+// The format of Export: an object with the fields version and instances, in
+// this order. Durations are in nanoseconds, healths their names.
+const exportVersion = 1
+
+const defaultImportTTL = 5 * time.Minute
+
+// exported is an instance in the format.
+type exported struct {
+	Service    string            `json:"service"`
+	ID         string            `json:"id"`
+	Addr       string            `json:"addr"`
+	Scheme     string            `json:"scheme,omitempty"`
+	ServerName string            `json:"serverName,omitempty"`
+	Version    string            `json:"version,omitempty"`
+	Zone       string            `json:"zone,omitempty"`
+	Weight     int               `json:"weight"`
+	Tags       []string          `json:"tags,omitempty"`
+	Meta       map[string]string `json:"meta,omitempty"`
+	Health     string            `json:"health"`
+}
+
+// Export writes every instance as JSON, without TTL, Check and Attrs, with the
+// health that its owner, its check, an operator or its feed gives. The instances
+// of one service are those of one instant.
+func (r *Registry) Export(w io.Writer) error {
+	if w == nil {
+		return errNilWriter
+	}
+	if _, err := fmt.Fprintf(w, `{"version":%d,"instances":[`, exportVersion); err != nil {
+		return err
+	}
+	sep := "\n"
+	for name := range r.Services() {
+		for _, one := range r.export(name) {
+			b, err := json.Marshal(one)
+			if err != nil {
+				return err
+			}
+			if _, err := fmt.Fprintf(w, "%s%s", sep, b); err != nil {
+				return err
+			}
+			sep = ",\n"
+		}
+	}
+	_, err := io.WriteString(w, "\n]}\n")
+	return err
+}
+
+func (r *Registry) export(name string) []exported {
+	ro := r.lookup(name)
+	if ro == nil {
+		return nil
+	}
+	defer ro.unlock(another)
+	all := make([]exported, 0, len(ro.members))
+	for _, id := range sortedKeys(ro.members) {
+		m := ro.members[id]
+		in := m.claims[0].in
+		all = append(all, exported{
+			in.Service, in.ID, in.Addr, in.Scheme, in.ServerName, in.Version, in.Zone, in.Weight,
+			in.Tags, in.Meta, m.told().health.String(), // never changed, so they need no copy
+		})
+	}
+	return all
+}
+
+// Import takes what [Registry.Export] wrote, with "import" as the origin, and
+// tells how many instances it took. Each holds for ttl unless it is imported
+// again. Zero: 5m. Negative: it does not expire. Import is below everything else:
+// what is known already is left alone, whoever registers or feeds an imported ID
+// takes its place, and Sync does not put it.
+//
+// A record that is bad, not allowed or too much is refused alone and named in
+// the error. So is the rest if the JSON is broken.
+func (r *Registry) Import(ctx context.Context, rd io.Reader, ttl time.Duration) (int, error) {
+	if ctx == nil {
+		return 0, errNilContext
+	}
+	if rd == nil {
+		return 0, errNilReader
+	}
+	if ctx.Err() != nil {
+		return 0, context.Cause(ctx)
+	}
+	ttl = max(or(ttl, defaultImportTTL), -1)
+	recs, errs := r.readExport(ctx, rd, ttl)
+	taken, more := r.imports.take(recs)
+	return taken, join(append(errs, more...))
+}
+
+// readExport reads all records that can be read and are allowed.
+func (r *Registry) readExport(ctx context.Context, rd io.Reader, ttl time.Duration) (recs []Record, errs []error) {
+	dec := json.NewDecoder(rd)
+	fail := func(err error) ([]Record, []error) {
+		return recs, append(errs, &Error{Op: OpImport, Err: fmt.Errorf("after %d bytes: %w", dec.InputOffset(), err)})
+	}
+	if err := readHead(dec); err != nil {
+		return fail(err)
+	}
+	for dec.More() {
+		var one exported
+		switch err := dec.Decode(&one); {
+		case isType(err):
+			errs = append(errs, &Error{Op: OpImport, Service: one.Service, ID: one.ID, Err: err})
+			continue
+		case err != nil:
+			return fail(err)
+		}
+		rec, err := one.record(ttl)
+		if err == nil {
+			err = r.authorize(ctx, OpImport, rec.Instance)
+		}
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		recs = append(recs, rec)
+	}
+	if err := expect(dec, json.Delim(']'), json.Delim('}')); err != nil {
+		return fail(err)
+	}
+	return recs, errs
+}
+
+// readHead reads what comes before the first record.
+func readHead(dec *json.Decoder) error {
+	if err := expect(dec, json.Delim('{'), "version"); err != nil {
+		return err
+	}
+	var version int
+	if err := dec.Decode(&version); err != nil {
+		return err
+	}
+	if version != exportVersion {
+		return &fieldError{"version", version, fmt.Sprint(exportVersion)}
+	}
+	return expect(dec, "instances", json.Delim('['))
+}
+
+// expect reads tokens that have to be there.
+func expect(dec *json.Decoder, want ...json.Token) error {
+	for _, w := range want {
+		got, err := dec.Token()
+		if errors.Is(err, io.EOF) {
+			return io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return err
+		}
+		if got != w {
+			return fmt.Errorf("got %v, want %v", got, w)
+		}
+	}
+	return nil
+}
+
+// isType reports whether an error of the decoder is about one value only.
+func isType(err error) bool {
+	var t *json.UnmarshalTypeError
+	return errors.As(err, &t)
+}
+
+// record is what an exported instance stands for.
+func (e *exported) record(ttl time.Duration) (Record, error) {
+	h := slices.Index(healthNames[:], e.Health)
+	if h <= 0 {
+		p := problems{&fieldError{"Health", e.Health, "the name of a health"}}
+		return Record{}, p.of(OpImport, e.Service, or(e.ID, e.Addr))
+	}
+	return Record{
+		Instance: Instance{
+			Service: e.Service, ID: e.ID, Addr: e.Addr, Scheme: e.Scheme, ServerName: e.ServerName,
+			Version: e.Version, Zone: e.Zone, Weight: e.Weight, TTL: ttl, Tags: e.Tags, Meta: e.Meta,
+		},
+		Health: Health(h),
+	}, nil
+}
+
+// take enlists what was imported, as far as nobody else has the IDs.
+func (f *feed) take(recs []Record) (taken int, errs []error) {
+	f.mu.Lock()
+	work, errs := f.sort(Batch{Put: recs})
+	var owed []*roster
+	for _, name := range sortedKeys(work) {
+		r := f.reg.open(name)
+		t := work[name]
+		t.put = slices.DeleteFunc(t.put, func(rec fed) bool {
+			m := r.members[rec.in.ID]
+			return m != nil && m.by(f) == nil
+		})
+		n, refused := f.apply(r, t, false)
+		taken += n
+		errs = append(errs, refused...)
+		if r.leave() {
+			owed = append(owed, r)
+		}
+	}
+	f.mu.Unlock()
+	deliverAll(owed)
+	return taken, errs
+}

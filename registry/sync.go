@@ -1,0 +1,267 @@
+package registry
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// SyncConfig says what [Registry.Sync] exchanges. The zero SyncConfig is valid.
+type SyncConfig struct {
+	// Publish chooses the local registrations that others get to know. It is
+	// called without locks. Nil: all.
+	Publish func(Instance) bool
+
+	// Accept chooses what is taken of what others have put. It is called
+	// without locks, on the goroutine of the backend. Nil: everything.
+	Accept func(Instance) bool
+
+	// TTL is that of the records of instances that have none. Zero: 15s.
+	// Negative is refused.
+	TTL time.Duration
+}
+
+const (
+	defaultSyncTTL = 15 * time.Second
+	farewell       = 5 * time.Second // for taking out what was put, at the end
+)
+
+// Sync exchanges instances with a backend until ctx ends, whose cause it
+// returns; it blocks. It takes from the backend what [Registry.Feed] would, and
+// puts there what is registered here, with the health that its owner, its check
+// and an operator give, and takes it out when it leaves. What a feed or another
+// Sync brought is not put, and what was put here is not taken back.
+//
+// A Put or Remove that failed is tried again after 1s, 2s, 4s and so on up to
+// 30s, plus or minus a fifth; Hooks.FeedState tells the first of them, perhaps
+// while it also tells of the other direction. At the end Sync takes out what it
+// put, as far as that works within 5s; the rest vanishes with its TTL.
+func (r *Registry) Sync(ctx context.Context, name string, b Backend, cfg SyncConfig) error {
+	if b == nil {
+		return errNilBackend
+	}
+	var p problems
+	p.check(cfg.TTL >= 0, "TTL", cfg.TTL, "0 or more")
+	if err := p.invalid("Sync"); err != nil {
+		return err
+	}
+	cfg.TTL = or(cfg.TTL, defaultSyncTTL)
+	ctx, f, err := r.attach(ctx, name)
+	if err != nil {
+		return err
+	}
+	s := &syncer{
+		reg: r, feed: f, backend: b, cfg: cfg,
+		owner: strconv.FormatUint(rand.Uint64(), 36) + strconv.FormatUint(rand.Uint64(), 36),
+		box:   newOutbox(),
+		sent:  make(map[Ref]*sending),
+		done:  make(chan struct{}),
+	}
+	r.syncs.add(s.box)
+	s.markAll()
+	go s.send(ctx)
+	defer func() {
+		f.cancel(context.Canceled)
+		<-s.done
+		r.syncs.remove(s.box)
+		f.detach(ctx)
+	}()
+	return f.follow(ctx, s)
+}
+
+// A syncer is one Sync call.
+type syncer struct {
+	reg     *Registry
+	feed    *feed
+	backend Backend
+	cfg     SyncConfig
+	owner   string // marks what it put: unique, also if Config.Rand is a constant
+	box     *outbox
+	sent    map[Ref]*sending // only send and what it calls look at it
+	done    chan struct{}    // closed when send is over
+}
+
+// A sending is what is to be sent about one ID.
+type sending struct {
+	due    int64         // on the clock
+	wait   time.Duration // until the next attempt, if the last one failed; else 0
+	posted bool          // the backend may have it
+}
+
+// Run is the receiving side.
+func (s *syncer) Run(ctx context.Context, deliver func(Batch) error) error {
+	return s.backend.Run(ctx, func(b Batch) error {
+		b.Put = slices.DeleteFunc(slices.Clone(b.Put), func(rec Record) bool {
+			return rec.Owner == s.owner || !s.chosen(s.cfg.Accept, rec.Instance)
+		})
+		return deliver(b)
+	})
+}
+
+// chosen asks a function of the user's about an instance. One that panics does
+// not choose it.
+func (s *syncer) chosen(by func(Instance) bool, in Instance) (ok bool) {
+	if by == nil {
+		return true
+	}
+	s.reg.contain(func() { ok = by(in.clone()) })
+	return ok
+}
+
+// markAll makes everything that is registered already due to be sent.
+func (s *syncer) markAll() {
+	for r := range s.reg.all {
+		var edits []edit
+		for e := range r.handle.Snapshot().All() {
+			edits = append(edits, edit{id: e.in.ID})
+		}
+		s.box.mark(r.name, edits)
+	}
+}
+
+// send is the sending side. A backend that calls runtime.Goexit ends its
+// goroutine, so another one goes on.
+func (s *syncer) send(ctx context.Context) {
+	finished := false
+	defer func() {
+		if finished {
+			close(s.done)
+		} else {
+			go s.send(ctx)
+		}
+	}()
+	for ctx.Err() == nil {
+		rest := s.round(ctx)
+		over, stop := s.reg.time.alarm(rest)
+		select {
+		case <-over:
+		case <-s.box.latch:
+		case <-ctx.Done():
+		}
+		stop()
+	}
+	s.withdraw(ctx)
+	finished = true
+}
+
+// round sends what is due and tells how long there is nothing to do.
+func (s *syncer) round(ctx context.Context) time.Duration {
+	now := s.reg.time.now()
+	for ref := range s.box.take() {
+		if s.sent[ref] == nil {
+			s.sent[ref] = &sending{}
+		}
+		s.sent[ref].due = now
+	}
+	next := never
+	for _, ref := range s.refs() {
+		if s.sent[ref].due <= now && ctx.Err() == nil {
+			s.one(ctx, ref)
+		}
+		if one := s.sent[ref]; one != nil {
+			next = min(next, one.due)
+		}
+	}
+	if next == never {
+		return time.Duration(never)
+	}
+	return max(0, time.Duration(next-s.reg.time.now()))
+}
+
+// refs are the IDs in sent, in an order that can be repeated.
+func (s *syncer) refs() []Ref {
+	return slices.SortedFunc(maps.Keys(s.sent), func(a, b Ref) int {
+		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.ID, b.ID))
+	})
+}
+
+// one sends what is true about an ID.
+func (s *syncer) one(ctx context.Context, ref Ref) {
+	one := s.sent[ref]
+	// In case the user's code does not return, this is when it is tried again.
+	failures := one.wait
+	one.wait = min(maxRetry, max(firstRetry, 2*failures))
+	one.due = after(s.reg.time.now(), s.reg.time.jitter(one.wait, retryJitter))
+	rec, ok := s.record(ref)
+	if !ok && !one.posted {
+		delete(s.sent, ref)
+		return
+	}
+	one.posted = true
+	err := s.call(ctx, func(ctx context.Context) error {
+		if ok {
+			return s.backend.Put(ctx, rec)
+		}
+		return s.backend.Remove(ctx, ref)
+	})
+	switch {
+	case err == nil && ok:
+		one.wait = 0
+		one.due = after(s.reg.time.now(), max(1, s.reg.time.jitter(rec.Instance.TTL/3, 0.1)))
+	case err == nil:
+		delete(s.sent, ref)
+	case failures == 0 && ctx.Err() == nil:
+		s.feed.complain(fmt.Errorf("registry: sync %s %s: %w", quoted(ref.Service), quoted(ref.ID), err))
+	}
+}
+
+// call calls the backend.
+func (s *syncer) call(ctx context.Context, fn func(context.Context) error) (err error) {
+	safely(func() { err = fn(ctx) }, func(p *PanicError) {
+		if p != nil {
+			s.reg.fault(p)
+			err = p
+		}
+	})
+	return err
+}
+
+// record is what is to be put for an ID; nothing if it is not, or no longer,
+// registered here, or not to be published.
+func (s *syncer) record(ref Ref) (Record, bool) {
+	r := s.reg.lookup(ref.Service)
+	if r == nil {
+		return Record{}, false
+	}
+	var rec Record
+	c := r.members[ref.ID].local()
+	if c != nil {
+		rec = Record{Instance: c.in.clone(), Health: r.members[ref.ID].told().health, Owner: s.owner}
+	}
+	r.unlock(another)
+	if c == nil || !s.chosen(s.cfg.Publish, rec.Instance) {
+		return Record{}, false
+	}
+	rec.Instance.Check, rec.Instance.Attrs = Check{}, nil
+	if rec.Instance.TTL <= 0 {
+		rec.Instance.TTL = s.cfg.TTL
+	}
+	return rec, true
+}
+
+// withdraw takes out what was put, until that fails: then the origin is away, or
+// the time is over.
+func (s *syncer) withdraw(ctx context.Context) {
+	ctx, cancel := s.reg.time.withTimeout(context.WithoutCancel(ctx), farewell)
+	defer cancel(context.Canceled)
+	for _, ref := range s.refs() {
+		posted := s.sent[ref].posted
+		delete(s.sent, ref) // in case the call does not return
+		if posted && s.call(ctx, func(ctx context.Context) error { return s.backend.Remove(ctx, ref) }) != nil {
+			return
+		}
+	}
+}
+
+// complain tells what failed on the sending side.
+func (f *feed) complain(err error) {
+	f.mu.Lock()
+	up := f.state == connected
+	f.mu.Unlock()
+	f.tell(up, err)
+}
