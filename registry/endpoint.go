@@ -3,6 +3,7 @@ package registry
 import (
 	"slices"
 	"sync/atomic"
+	"time"
 )
 
 // An Endpoint is the read-only record of an instance in a [Snapshot]. It does
@@ -14,6 +15,7 @@ type Endpoint struct {
 	changed    uint64 // the index at which anything but generation last changed
 	origin     string
 	word       word
+	since      time.Time // when it became usable, or ceased to be
 	live       *Live
 	fate       *fate
 }
@@ -87,6 +89,10 @@ func (e *Endpoint) Health() Health { return e.word.health }
 // HealthReason is what the source of Health gave as its reason when it came to
 // that; "" if it gave none.
 func (e *Endpoint) HealthReason() string { return e.word.reason }
+
+// Since is when it became usable, or when it ceased to be, on the clock of the
+// registry: its Health may have changed since, but not whether it is usable.
+func (e *Endpoint) Since() time.Time { return e.since }
 
 // InFlight is how many tracked calls are under way now.
 func (e *Endpoint) InFlight() int { return e.live.InFlight() }

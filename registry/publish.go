@@ -44,6 +44,7 @@ type batch struct {
 // what a snapshot shows.
 func (b *batch) refresh(m *member) {
 	c, before, w := m.claims[0], m.ep, m.word()
+	r := c.r
 	after := &Endpoint{in: c.in, generation: c.generation, origin: c.origin(), word: w}
 	reason := ReasonUpdated
 	switch {
@@ -53,7 +54,8 @@ func (b *batch) refresh(m *member) {
 	case before.word.health != w.health:
 		reason = ReasonHealth
 	case before.in != c.in || before.generation != c.generation:
-		after.changed, after.word, after.live, after.fate = before.changed, before.word, before.live, before.fate
+		after.changed, after.word, after.since = before.changed, before.word, before.since
+		after.live, after.fate = before.live, before.fate
 		b.silent = append(b.silent, m.show(after))
 		return
 	default:
@@ -65,10 +67,13 @@ func (b *batch) refresh(m *member) {
 		after.fate = new(fate)
 	}
 	if before != nil && before.in.Addr == c.in.Addr {
-		after.live = before.live
+		after.live, after.since = before.live, before.since
 	} else {
 		after.live = new(Live)
 		m.drain.watch(after.live)
+	}
+	if after.since.IsZero() || before.word.health.Usable() != w.health.Usable() {
+		after.since = r.reg.schedule.date(r.now)
 	}
 	b.changes = append(b.changes, change{before, m.show(after), reason})
 }

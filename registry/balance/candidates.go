@@ -1,0 +1,327 @@
+package balance
+
+import (
+	"cmp"
+	"slices"
+	"sync/atomic"
+
+	"github.com/mainstay-go/mainstay/registry"
+)
+
+// A member is what a balancer knows about an endpoint as long as it stays at its
+// address, whatever else changes about it or the others.
+type member struct {
+	live *registry.Live
+	gate Gate // nil: none
+
+	latency  estimate
+	failures atomic.Uint64
+	tally    tally
+
+	// Guarded by Balancer.mu.
+	seen     *registry.Endpoint // which Filter was asked about
+	wanted   bool               // what it said
+	round    uint64             // the latest build that met it
+	chosen   uint64             // the latest build that had it among its members
+	ejection ejection
+	rule     string // of the latest ejection
+}
+
+// An entry is an endpoint in a set of candidates.
+type entry struct {
+	ep     *registry.Endpoint
+	live   *registry.Live
+	m      *member
+	weight int
+	usable bool  // and not ejected
+	since  int64 // when it became so
+}
+
+// A pool is a set of endpoints that one picker chooses from.
+type pool struct {
+	b      *Balancer
+	list   []entry // never empty
+	picker Picker
+	worst  registry.Health // what may be picked
+
+	// whole is list and those that cannot be picked now, for policies in which
+	// these keep their place; index leads from there to list, -1 if it is not in
+	// it.
+	whole []entry
+	index []int
+
+	// ramping tells that some of list are held back by SlowStart and others are
+	// not; ripe are those that are not, for policies without places.
+	ramping bool
+	ripe    *pool
+}
+
+// weightsOf is the weights of some entries, and whether they are all equal.
+func weightsOf(list []entry) (weights []int, equal bool) {
+	weights = make([]int, len(list))
+	equal = true
+	for i := range list {
+		weights[i] = list[i].weight
+		equal = equal && weights[i] == weights[0]
+	}
+	return weights, equal
+}
+
+// A state is what picks go by until something changes.
+type state struct {
+	index uint64 // of the snapshot it was made from
+	next  int64  // when an ejection or a ramp ends
+
+	members []entry // all that the balancer looks at, in order of ID
+	usable  int
+	ejected int
+	panic   bool
+
+	ramping bool   // a pool is
+	home    *pool  // nil: there is nothing to pick
+	away    *pool  // where picks spill over to; nil: nowhere
+	stay    uint64 // of the 2^64 random numbers, those that stay at home
+}
+
+// A place is one of the pools, each of which has pickers that go on from those
+// it had before.
+type place int
+
+const (
+	atHome place = iota
+	elsewhere
+	places
+)
+
+// build makes the state for a snapshot. mu is held.
+func (b *Balancer) build(snap *registry.Snapshot, now int64) *state {
+	s := &state{index: snap.Index(), next: never}
+	s.members = b.subset(b.gather(snap, now))
+	total, starting := 0, 0
+	for i := range s.members {
+		e := &s.members[i]
+		b.assess(e, s, now)
+		switch h := e.ep.Health(); {
+		case h == registry.Starting:
+			starting++
+		case h < registry.Draining:
+			total++
+		}
+	}
+	s.panic = total+starting > 0 && float64(s.usable) < b.cfg.PanicThreshold*float64(total) ||
+		total == 0 && starting > 0 && b.cfg.PanicThreshold >= 0
+	if was := b.state.Load(); s.panic != (was != nil && was.panic) {
+		b.panicked(s.panic, s.usable, total, now)
+	}
+	if s.panic {
+		b.scatter(s, total > 0)
+	} else {
+		b.settle(s, now)
+	}
+	s.ramping = s.home != nil && s.home.ramping || s.away != nil && s.away.ramping
+	return s
+}
+
+// gather finds the members for a snapshot, in its order, and forgets those that
+// left.
+func (b *Balancer) gather(snap *registry.Snapshot, now int64) []entry {
+	b.round++
+	list := make([]entry, 0, snap.Len())
+	for ep := range snap.All() {
+		m := b.known[ep.Live()]
+		if m == nil {
+			m = &member{live: ep.Live()}
+			if b.cfg.Gate != nil {
+				m.gate = b.cfg.Gate(ep)
+			}
+			b.known[ep.Live()] = m
+		}
+		if m.seen != ep {
+			m.seen, m.wanted = ep, b.wants(ep)
+		}
+		m.round = b.round
+		if m.wanted && ep.Weight() > 0 {
+			list = append(list, entry{ep: ep, live: m.live, m: m, weight: ep.Weight()})
+		}
+	}
+	for live, m := range b.known {
+		if m.round != b.round {
+			delete(b.known, live)
+			if m.ejection.on {
+				b.ejected(m, false, 0, now)
+			}
+		}
+	}
+	return list
+}
+
+// wants asks Filter.
+func (b *Balancer) wants(ep *registry.Endpoint) (ok bool) {
+	if b.cfg.Filter == nil {
+		return true
+	}
+	safely(func() { ok = b.cfg.Filter(ep) }, func(p *registry.PanicError) {
+		b.panics.Add(1)
+		if hook := b.cfg.Hooks.Fault; hook != nil { // later: mu is held
+			b.news = append(b.news, func() { hook(p) })
+		}
+	})
+	return ok
+}
+
+// subset restricts a list to SubsetSize, by rendezvous hashing of SubsetKey and
+// the IDs: whoever joins or leaves changes at most one of those that are left.
+func (b *Balancer) subset(list []entry) []entry {
+	size := b.cfg.SubsetSize
+	if size <= 0 || len(list) <= size {
+		return list
+	}
+	type scored struct {
+		score uint64
+		i     int
+	}
+	key := HashKey(b.cfg.SubsetKey)
+	scores := make([]scored, len(list))
+	for i := range list {
+		scores[i] = scored{mix(key ^ idHash(list[i].ep.ID())), i}
+	}
+	slices.SortFunc(scores, func(a, b scored) int {
+		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.i, b.i))
+	})
+	scores = scores[:size]
+	slices.SortFunc(scores, func(a, b scored) int { return cmp.Compare(a.i, b.i) })
+	chosen := make([]entry, size)
+	for i, s := range scores {
+		chosen[i] = list[s.i]
+	}
+	return chosen
+}
+
+// assess finds out whether a member can be picked.
+func (b *Balancer) assess(e *entry, s *state, now int64) {
+	e.m.chosen = b.round
+	x := &e.m.ejection
+	if x.end(now) {
+		b.ejected(e.m, false, 0, now)
+	}
+	e.since = b.time.of(e.ep.Since())
+	if x.times > 0 && !x.on {
+		e.since = max(e.since, x.freed)
+	}
+	switch {
+	case x.on:
+		s.ejected++
+		s.next = min(s.next, x.until)
+	case e.ep.Health().Usable():
+		e.usable = true
+		s.usable++
+		if over := b.ramp.over(e.since); over > now {
+			s.next = min(s.next, over)
+		}
+	}
+}
+
+// scatter makes the pool of panic mode: all that was not taken out by hand, and
+// what is Starting only if all are.
+func (b *Balancer) scatter(s *state, started bool) {
+	list := choose(s.members, func(e *entry) bool {
+		h := e.ep.Health()
+		return h < registry.Draining && (h == registry.Starting) != started
+	})
+	s.home = b.pool(atHome, list, s.members, registry.Critical)
+}
+
+// settle makes the pools of ordinary times.
+func (b *Balancer) settle(s *state, now int64) {
+	usable := func(e *entry) bool { return e.usable }
+	list := choose(s.members, usable)
+	if len(list) == 0 {
+		return
+	}
+	local := func(e *entry) bool { return e.ep.Zone() == b.cfg.Zone }
+	near := choose(list, local)
+	if b.cfg.Zone == "" || len(near) == len(list) {
+		s.home = b.ripening(atHome, list, s.members, now)
+		return
+	}
+	share := b.homeShare(s, len(near))
+	if share < 1 {
+		away := func(e *entry) bool { return !local(e) }
+		s.away = b.ripening(elsewhere, choose(list, away), choose(s.members, away), now)
+	}
+	switch {
+	case share <= 0:
+		s.home, s.away = s.away, nil
+	default:
+		s.home = b.ripening(atHome, near, choose(s.members, local), now)
+		s.stay = uint64(share*(1<<32)) << 32
+	}
+}
+
+// homeShare is the share of the picks that stay in the own zone, of which near
+// endpoints are usable.
+func (b *Balancer) homeShare(s *state, near int) float64 {
+	total := 0
+	for i := range s.members {
+		h := s.members[i].ep.Health()
+		if s.members[i].ep.Zone() == b.cfg.Zone && h < registry.Draining && h != registry.Starting {
+			total++
+		}
+	}
+	switch {
+	case near == 0:
+		return 0
+	case b.cfg.SpillBelow < 0:
+		return 1
+	}
+	return min(1, float64(near)/float64(total)/b.cfg.SpillBelow)
+}
+
+func choose(list []entry, by func(*entry) bool) []entry {
+	var chosen []entry
+	for i := range list {
+		if by(&list[i]) {
+			chosen = append(chosen, list[i])
+		}
+	}
+	return chosen
+}
+
+// ripening is a pool in which those that became usable lately are held back, as
+// long as there are others.
+func (b *Balancer) ripening(at place, list, whole []entry, now int64) *pool {
+	p := b.pool(at, list, whole, registry.Warning)
+	if b.ramp.length == 0 {
+		return p
+	}
+	ripe := choose(list, func(e *entry) bool { return b.ramp.over(e.since) <= now })
+	p.ramping = 0 < len(ripe) && len(ripe) < len(list)
+	if p.ramping && !b.keepsPlaces {
+		p.ripe = &pool{b: b, list: ripe, worst: p.worst}
+		p.ripe.picker = b.picker(&b.ripePickers[at], p.ripe)
+	}
+	return p
+}
+
+// pool makes one with a picker.
+func (b *Balancer) pool(at place, list, whole []entry, worst registry.Health) *pool {
+	p := &pool{b: b, list: list, worst: worst}
+	if b.keepsPlaces {
+		p.whole, p.index = whole, make([]int, len(whole))
+		next := 0
+		for i := range whole {
+			p.index[i] = -1
+			if next < len(list) && list[next].live == whole[i].live {
+				p.index[i] = next
+				next++
+			}
+		}
+	}
+	p.picker = b.picker(&b.pickers[at], p)
+	return p
+}
+
+func (b *Balancer) picker(old *Picker, p *pool) Picker {
+	*old = b.cfg.Policy.NewPicker(Candidates{p}, *old)
+	return *old
+}

@@ -1,0 +1,73 @@
+package balance
+
+import (
+	"context"
+
+	"github.com/mainstay-go/mainstay/registry"
+)
+
+// Do calls fn with an endpoint and returns what it returns. If fn fails it is
+// called again with an endpoint that was not tried yet, as often as Config.Retry
+// allows, so it has to be repeatable. When there is no further attempt, the
+// error is that of the last one, unchanged; without any attempt, that of
+// [Balancer.Pick].
+//
+// It waits for fn, also beyond Retry.AttemptTimeout, which only ends the context
+// of fn, with context.DeadlineExceeded as its cause. A panic or runtime.Goexit in
+// fn is a failure of the endpoint and goes on to the caller.
+func Do[T any](ctx context.Context, b *Balancer, fn func(context.Context, *registry.Endpoint) (T, error)) (T, error) {
+	return DoWith(ctx, b, Query{}, fn)
+}
+
+// DoWith is [Do] with a key or without some endpoints.
+func DoWith[T any](ctx context.Context, b *Balancer, q Query, fn func(context.Context, *registry.Endpoint) (T, error)) (T, error) {
+	var none T
+	if fn == nil {
+		return none, errNilFunc
+	}
+	p, err := b.PickWith(ctx, q)
+	if err != nil {
+		return none, err
+	}
+	b.budget.earn()
+	for attempt := 1; ; attempt++ {
+		v, err := call(ctx, b, p, fn)
+		if err == nil {
+			return v, nil
+		}
+		var ok bool
+		if p, ok = b.retry(ctx, &q, p, attempt, err); !ok {
+			return v, err
+		}
+	}
+}
+
+// retry picks for another attempt, if there is to be one.
+func (b *Balancer) retry(ctx context.Context, q *Query, last Pick, attempt int, err error) (Pick, bool) {
+	r := &b.cfg.Retry
+	if attempt >= r.Attempts || ctx.Err() != nil || r.If != nil && !r.If(err) {
+		return Pick{}, false
+	}
+	if !b.budget.spend() {
+		return Pick{}, false
+	}
+	q.Exclude.Add(last.Endpoint())
+	p, err := b.PickWith(ctx, *q)
+	if err != nil {
+		b.budget.refund()
+		return Pick{}, false
+	}
+	return p, true
+}
+
+// call makes one attempt.
+func call[T any](ctx context.Context, b *Balancer, p Pick, fn func(context.Context, *registry.Endpoint) (T, error)) (v T, err error) {
+	err = errAborted // in case fn does not return
+	defer func() { p.Done(err) }()
+	if d := b.cfg.Retry.AttemptTimeout; d > 0 {
+		timed, cancel := b.time.withTimeout(ctx, d)
+		defer cancel()
+		ctx = timed
+	}
+	return fn(ctx, p.Endpoint())
+}

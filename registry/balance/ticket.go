@@ -1,0 +1,40 @@
+package balance
+
+import "sync/atomic"
+
+// A ticket is what a pick is tracked by. It is used again and again; a pick
+// knows its generation, so all copies but the one whose Done came first find
+// that the ticket is not theirs any more.
+//
+// Free ones are in a sync.Pool: that costs no lock and shares no cache line
+// between processors, as the free list of a table would (ADR 23). One whose pick
+// is never ended is left to the garbage collector.
+type ticket struct {
+	gen atomic.Uint64
+
+	b *Balancer // never changes
+
+	// Written before the pick is handed out, read by who ended the generation.
+	entry *entry
+	done  func(error) // of the gate; nil: none
+	start int64       // on the clock, if the balancer measures
+}
+
+// issue makes a pick of an entry that has been acquired.
+func (b *Balancer) issue(e *entry, done func(error), start int64) Pick {
+	t := b.tickets.Get().(*ticket)
+	t.entry, t.done, t.start = e, done, start
+	return Pick{t, t.gen.Load(), e.ep}
+}
+
+// end ends a generation, and reports false if that has happened before. What the
+// ticket held is returned, since from then on others may use it.
+func (t *ticket) end(gen uint64) (e *entry, done func(error), start int64, ok bool) {
+	if !t.gen.CompareAndSwap(gen, gen+1) {
+		return nil, nil, 0, false
+	}
+	e, done, start = t.entry, t.done, t.start
+	t.entry, t.done = nil, nil
+	t.b.tickets.Put(t)
+	return e, done, start, true
+}

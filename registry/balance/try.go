@@ -1,0 +1,167 @@
+package balance
+
+import (
+	"context"
+)
+
+// A try is the search of one pick.
+type try struct {
+	b       *Balancer
+	ctx     context.Context //nolint:containedctx // of the call, for gates
+	q       Query
+	track   bool        // count a call, and ask gates
+	done    func(error) // of the gate that admitted it
+	refusal error       // of the last gate that did not
+}
+
+const (
+	// maxDraws is how often a picker is asked before the pool is searched.
+	maxDraws = 8
+
+	// maxChanges is how many changes in a row a pick without result follows.
+	maxChanges = 8
+)
+
+// find finds an endpoint. When nothing could be picked, it makes sure that this
+// is not because the candidates are those of before a change: somebody else may
+// be adapting them, or all of them may have left since.
+func (t *try) find() (*entry, error) {
+	b := t.b
+	for range maxChanges {
+		s, fresh := b.current()
+		if e := t.from(s); e != nil {
+			return e, nil
+		}
+		if !fresh {
+			b.wait()
+		} else if b.svc.Snapshot().Index() == s.index {
+			break
+		}
+	}
+	switch {
+	case b.svc.Err() != nil:
+		return nil, b.closed
+	case t.refusal != nil:
+		return nil, &Error{Service: b.svc.Name(), Kind: ErrNoInstances, Err: t.refusal}
+	}
+	return nil, b.none
+}
+
+// from finds an endpoint in the pools of a state.
+func (t *try) from(s *state) *entry {
+	if s.home == nil {
+		return nil
+	}
+	if t.b.timed || s.ramping {
+		t.q.now = t.b.time.now()
+	}
+	first, second := s.home, s.away
+	if second != nil && t.draw(s.home) >= s.stay {
+		first, second = second, first
+	}
+	if e := t.in(first); e != nil || second == nil {
+		return e
+	}
+	return t.in(second)
+}
+
+// draw is a random number. With a key and a policy that goes by keys it depends on
+// these, so that a key does not go to and fro.
+func (t *try) draw(p *pool) uint64 {
+	if p.b.keepsPlaces && t.q.Key != 0 {
+		return mix(t.q.Key ^ zoneSalt)
+	}
+	return p.b.random()
+}
+
+// zoneSalt makes the choice of the zone independent of that of the endpoint.
+const zoneSalt = 0x7a6f6e65
+
+// in finds an endpoint in a pool.
+func (t *try) in(p *pool) *entry {
+	for draw := range maxDraws {
+		e := p.pick(&t.q, draw)
+		if e == nil {
+			break
+		}
+		if p.ramping && !t.ripe(e) {
+			if p.ripe == nil {
+				continue // the next choice of the key
+			}
+			if e = p.ripe.pick(&t.q, draw); e == nil {
+				break
+			}
+		}
+		if t.take(p, e) {
+			return e
+		}
+	}
+	from := below(p.b.random(), len(p.list))
+	for i := range p.list {
+		if i += from; i >= len(p.list) {
+			i -= len(p.list)
+		}
+		if e := &p.list[i]; t.take(p, e) {
+			return e
+		}
+	}
+	return nil
+}
+
+// pick is the answer of the picker, or nil if it has none.
+func (p *pool) pick(q *Query, draw int) *entry {
+	if p.picker == nil {
+		return nil
+	}
+	i := p.picker.Pick(*q, draw)
+	if i < 0 || i >= len(p.list) {
+		return nil
+	}
+	return &p.list[i]
+}
+
+// ripe decides whether an endpoint that may be ramping gets the call. With a key
+// that depends on the key, so that it moves to the endpoint once.
+func (t *try) ripe(e *entry) bool {
+	b := t.b
+	share := b.ramp.share(e.since, t.q.now)
+	if share >= 1 {
+		return true
+	}
+	r := b.random
+	if b.keepsPlaces && t.q.Key != 0 {
+		return unit(mix(t.q.Key^idHash(e.ep.ID()))) < share
+	}
+	return unit(r()) < share
+}
+
+// unit maps a random number to [0, 1).
+func unit(r uint64) float64 { return float64(r>>11) / (1 << 53) }
+
+// take picks an endpoint unless it is excluded, not fit, or its gate refuses.
+// The gate is asked first and the call counted last: a call that is counted was
+// admitted, and what the gate does if it panics leaves nothing to undo.
+func (t *try) take(p *pool, e *entry) bool {
+	if t.q.Exclude.has(e.live) || e.live.Health() > p.worst {
+		return false
+	}
+	if !t.track {
+		return true
+	}
+	t.done = nil
+	if e.m.gate != nil {
+		done, err := e.m.gate.Allow(t.ctx)
+		if err != nil {
+			t.refusal = err
+			return false
+		}
+		t.done = done
+	}
+	if e.live.Acquire(p.worst) {
+		return true
+	}
+	if t.done != nil {
+		t.done(context.Canceled) // it left between the two; that is nobody's failure
+	}
+	return false
+}
