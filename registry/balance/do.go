@@ -21,43 +21,21 @@ func Do[T any](ctx context.Context, b *Balancer, fn func(context.Context, *regis
 
 // DoWith is [Do] with a key or without some endpoints.
 func DoWith[T any](ctx context.Context, b *Balancer, q Query, fn func(context.Context, *registry.Endpoint) (T, error)) (T, error) {
-	var none T
+	var v T
+	var err error
 	if fn == nil {
-		return none, errNilFunc
+		return v, errNilFunc
 	}
-	p, err := b.PickWith(ctx, q)
-	if err != nil {
-		return none, err
-	}
-	b.budget.earn()
-	for attempt := 1; ; attempt++ {
-		v, err := call(ctx, b, p, fn)
-		if err == nil {
+	a := b.Attempts(ctx, q)
+	for {
+		p, last := a.Next(err)
+		if last != nil {
+			return v, last
+		}
+		if v, err = call(ctx, b, p, fn); err == nil {
 			return v, nil
 		}
-		var ok bool
-		if p, ok = b.retry(ctx, &q, p, attempt, err); !ok {
-			return v, err
-		}
 	}
-}
-
-// retry picks for another attempt, if there is to be one.
-func (b *Balancer) retry(ctx context.Context, q *Query, last Pick, attempt int, err error) (Pick, bool) {
-	r := &b.cfg.Retry
-	if attempt >= r.Attempts || ctx.Err() != nil || r.If != nil && !r.If(err) {
-		return Pick{}, false
-	}
-	if !b.budget.spend() {
-		return Pick{}, false
-	}
-	q.Exclude.Add(last.Endpoint())
-	p, err := b.PickWith(ctx, *q)
-	if err != nil {
-		b.budget.refund()
-		return Pick{}, false
-	}
-	return p, true
 }
 
 // call makes one attempt.

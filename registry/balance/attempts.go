@@ -1,0 +1,52 @@
+package balance
+
+import "context"
+
+// Attempts are the attempts of one call, for callers that [Do] does not fit: a
+// call whose use of the endpoint goes on after it has returned, like an HTTP
+// response that is still to be read. It must not be copied once it is used, and
+// is not safe for concurrent use.
+type Attempts struct {
+	b   *Balancer
+	ctx context.Context //nolint:containedctx // of the call, which this is the state of
+	q   Query
+	n   int
+}
+
+// Attempts begins a call. Nothing is picked yet.
+func (b *Balancer) Attempts(ctx context.Context, q Query) Attempts {
+	return Attempts{b: b, ctx: ctx, q: q}
+}
+
+// Next picks an endpoint for the first attempt, or for another one after an
+// attempt that failed with err: one that was not tried yet, as far as
+// Config.Retry allows. If there is to be none it returns err, or for the first
+// attempt the error of [Balancer.Pick].
+//
+// Every pick has to be ended, before or after Next.
+func (a *Attempts) Next(err error) (Pick, error) {
+	if a.n == 0 {
+		p, err := a.b.PickWith(a.ctx, a.q)
+		if err == nil {
+			a.b.budget.earn()
+			a.tried(p)
+		}
+		return p, err
+	}
+	r := &a.b.cfg.Retry
+	if a.n >= r.Attempts || a.ctx.Err() != nil || r.If != nil && !r.If(err) || !a.b.budget.spend() {
+		return Pick{}, err
+	}
+	p, none := a.b.PickWith(a.ctx, a.q)
+	if none != nil {
+		a.b.budget.refund()
+		return Pick{}, err
+	}
+	a.tried(p)
+	return p, nil
+}
+
+func (a *Attempts) tried(p Pick) {
+	a.n++
+	a.q.Exclude.Add(p.Endpoint())
+}
