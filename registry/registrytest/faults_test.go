@@ -106,7 +106,7 @@ func faultsOfRun() map[string]finding {
 				b.Remove = nil
 			}
 			return deliver(b)
-		}}, must: []string{"busy"}, may: []string{"concurrent"}},
+		}}, must: []string{"busy"}, may: everyone()},
 		"snapshots only": {fault: fault{run: func(ctx context.Context, b *registrytest.Backend, deliver func(registry.Batch) error) error {
 			return b.Run(ctx, func(batch registry.Batch) error {
 				if batch.Reset {
