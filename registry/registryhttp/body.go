@@ -1,0 +1,81 @@
+package registryhttp
+
+import (
+	"io"
+	"net/http"
+	"runtime"
+	"sync/atomic"
+
+	"github.com/mainstay-go/mainstay/registry/balance"
+)
+
+// A body is a response's Body that ends the use of the instance when it is over.
+//
+// Read and Close may run concurrently, as with the Bodies of net/http: Close is
+// how one goroutine gets another out of a Read that hangs. The pick settles
+// which of them counts.
+type body struct {
+	from    io.ReadCloser
+	use     *use
+	outcome error        // if nothing goes wrong with the body
+	left    atomic.Int64 // of Content-Length; if that is unknown, negative after the first data at the latest
+	dropped runtime.Cleanup
+}
+
+// A duplex is a body one can write to, that of 101 Switching Protocols.
+type duplex struct {
+	*body
+	io.Writer
+}
+
+// watch wraps the body of a response.
+//
+// Somebody who forgets to close it leaks a connection, which is bad enough; so
+// that the instance does not look busy for ever, and a drain does not wait for
+// ever, the pick is given back when the body is garbage.
+func watch(u *use, resp *http.Response) io.ReadCloser {
+	b := &body{from: resp.Body, use: u, outcome: statusError(resp)}
+	b.left.Store(resp.ContentLength)
+	b.dropped = runtime.AddCleanup(b, balance.Pick.Abandon, u.pick)
+	if w, ok := resp.Body.(io.Writer); ok {
+		return &duplex{b, w}
+	}
+	return b
+}
+
+// Read ends the use at the end of the body, or at what kept it from getting
+// there. Not every reader looks for io.EOF once it has all of Content-Length, so
+// that is an end too.
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.from.Read(p)
+	left := b.left.Add(-int64(n))
+	switch {
+	case err == io.EOF, left == 0 && n > 0:
+		b.end(b.outcome)
+	case err != nil:
+		b.end(b.use.told(err))
+	}
+	return n, err
+}
+
+// Close ends the use first: a Read in another goroutine will fail because of it.
+func (b *body) Close() error {
+	b.dropped.Stop()
+	b.use.pick.DoneAfter(b.outcome, b.use.latency)
+	err := b.from.Close()
+	b.end(b.outcome)
+	return err
+}
+
+func (b *body) end(err error) {
+	b.dropped.Stop()
+	b.use.end(err)
+}
+
+// bodiless reports whether a response has no body that could still go wrong.
+func bodiless(req *http.Request, resp *http.Response) bool {
+	if resp.Body == nil || resp.Body == http.NoBody || req.Method == http.MethodHead {
+		return true
+	}
+	return resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified
+}

@@ -1,0 +1,128 @@
+package registryhttp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/mainstay-go/mainstay/registry/balance"
+)
+
+// TransportConfig says how a [Transport] sends requests to services. It is
+// passed by value and copied. The zero TransportConfig is valid.
+type TransportConfig struct {
+	// Base makes the round trips. Nil: a clone of http.DefaultTransport.
+	Base http.RoundTripper
+
+	// MaxTLSNames is how many clones of Base are kept for instances with a
+	// ServerName, one per name; the one that was not used for longest makes room.
+	// Zero: 64. Negative: no limit.
+	MaxTLSNames int
+
+	// ServiceOf names the service of a request; "" sends it to Base as it is. It
+	// must be safe for concurrent use and must not change the request. Nil: the
+	// URL's host, if it has no port, no dot and is not "localhost".
+	ServiceOf func(*http.Request) string
+
+	// Balancer says how endpoints are chosen. Its zero fields mean here: Policy
+	// balance.PeakEWMA{}, Outlier &balance.Outlier{}, IsFailure and Retry.If as
+	// told at [StatusError].
+	Balancer balance.Config
+
+	// PerService says it for one service. It is called once for each, and must
+	// be safe for concurrent use. Nil: Balancer is for all.
+	PerService func(service string) balance.Config
+
+	// Key is the Query.Key of a request, for balance.ConsistentHash. It must be
+	// safe for concurrent use and must not change the request. Nil: no key.
+	Key func(*http.Request) uint64
+
+	// KeepHost leaves the Host header as it is. By default it becomes the
+	// ServerName of the instance, or its Addr, unless the caller has set
+	// Request.Host to something else than the URL's host.
+	KeepHost bool
+}
+
+const defaultMaxTLSNames = 64
+
+// A StatusError is how Config.IsFailure and Retry.If of the balancer see a
+// response of status 400 and above; callers of the Transport get the response.
+//
+// By default a status of 500 and above is a failure of the instance, and so are
+// 429 and every other error, unless the caller gave up. Tried again are 502, 503
+// and 504, and every error of Base, if the request allows it: see [Transport].
+type StatusError struct {
+	Code   int
+	Header http.Header // of the response; read-only
+}
+
+// Error tells the status.
+func (e *StatusError) Error() string {
+	return fmt.Sprintf("registryhttp: status %d %s", e.Code, http.StatusText(e.Code))
+}
+
+// statusError is the error for a response, nil below 400.
+func statusError(resp *http.Response) error {
+	if resp.StatusCode < http.StatusBadRequest {
+		return nil
+	}
+	return &StatusError{resp.StatusCode, resp.Header}
+}
+
+func isFailure(err error) bool {
+	var s *StatusError
+	if errors.As(err, &s) {
+		return s.Code >= http.StatusInternalServerError || s.Code == http.StatusTooManyRequests
+	}
+	return !errors.Is(err, context.Canceled)
+}
+
+func isTransient(err error) bool {
+	var s *StatusError
+	if !errors.As(err, &s) {
+		return true
+	}
+	switch s.Code {
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return false
+}
+
+// withDefaults is a config of a balancer as it is meant here.
+func withDefaults(cfg balance.Config) balance.Config {
+	if cfg.Policy == nil {
+		cfg.Policy = balance.PeakEWMA{}
+	}
+	if cfg.Outlier == nil {
+		cfg.Outlier = &balance.Outlier{}
+	}
+	if cfg.IsFailure == nil {
+		cfg.IsFailure = isFailure
+	}
+	if cfg.Retry.If == nil {
+		cfg.Retry.If = isTransient
+	}
+	return cfg
+}
+
+// serviceOf is the default of ServiceOf.
+func serviceOf(req *http.Request) string {
+	if strings.ContainsAny(req.URL.Host, ".:") || strings.EqualFold(req.URL.Host, "localhost") {
+		return ""
+	}
+	return req.URL.Host
+}
+
+// Misuse that has no field to name.
+var (
+	errNilRegistry   = errors.New("registryhttp: nil *registry.Registry")
+	errNilRequest    = errors.New("registryhttp: nil *http.Request")
+	errNilURL        = errors.New("registryhttp: nil Request.URL")
+	errZeroTransport = errors.New("registryhttp: nil or zero Transport, use NewTransport")
+)
+
+// errAborted is the outcome of a round trip that did not return.
+var errAborted = errors.New("registryhttp: Base panicked or called runtime.Goexit")

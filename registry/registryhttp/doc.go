@@ -1,0 +1,2 @@
+// Package registryhttp sends HTTP requests to services by name.
+package registryhttp

@@ -1,0 +1,230 @@
+package registryhttp
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/mainstay-go/mainstay/registry"
+	"github.com/mainstay-go/mainstay/registry/balance"
+)
+
+// A Transport is an [http.RoundTripper] that sends requests for a service to one
+// of its instances: http://orders/42 goes to an instance of "orders". Make one
+// with [NewTransport] and keep it, since it knows how the instances do. All
+// methods may be used concurrently. There is nothing to close.
+//
+// A request is tried again on another instance if its balancer allows it
+// (Config.Retry), its body can be repeated (there is none, or GetBody), and
+// repeating it is safe: the method is idempotent, it has an Idempotency-Key
+// header, or the connection could not even be made.
+type Transport struct {
+	reg  *registry.Registry
+	cfg  TransportConfig
+	base http.RoundTripper
+	tls  tlsNames
+
+	clients sync.Map // service to *client
+}
+
+// NewTransport makes a transport. The error names every bad field of cfg.
+func NewTransport(r *registry.Registry, cfg TransportConfig) (*Transport, error) {
+	if r == nil {
+		return nil, errNilRegistry
+	}
+	if cfg.PerService == nil {
+		general := cfg.Balancer
+		if _, err := balance.New(r.Service("any"), withDefaults(general)); err != nil {
+			return nil, fmt.Errorf("registryhttp: Balancer: %w", err)
+		}
+		cfg.PerService = func(string) balance.Config { return general }
+	}
+	if cfg.ServiceOf == nil {
+		cfg.ServiceOf = serviceOf
+	}
+	if cfg.Key == nil {
+		cfg.Key = func(*http.Request) uint64 { return 0 }
+	}
+	t := &Transport{reg: r, cfg: cfg, base: cfg.Base}
+	if t.base == nil {
+		t.base = defaultBase()
+	}
+	t.tls.init(t.base, cfg.MaxTLSNames)
+	return t, nil
+}
+
+// MustNewTransport is [NewTransport] that panics on a bad config.
+func MustNewTransport(r *registry.Registry, cfg TransportConfig) *Transport {
+	t, err := NewTransport(r, cfg)
+	if err != nil {
+		panic(err)
+	}
+	return t
+}
+
+// A client is what a transport has for a service.
+type client struct {
+	once    sync.Once
+	err     error
+	lb      *balance.Balancer
+	timeout time.Duration // of an attempt; 0: none
+	clock   registry.Clock
+}
+
+// Balancer is the balancer of a service, which is made if there is none.
+func (t *Transport) Balancer(service string) (*balance.Balancer, error) {
+	if t == nil || t.base == nil {
+		return nil, errZeroTransport
+	}
+	c, err := t.client(service)
+	if err != nil {
+		return nil, err
+	}
+	return c.lb, nil
+}
+
+// client is made on first use, whoever asks.
+func (t *Transport) client(service string) (*client, error) {
+	v, ok := t.clients.Load(service)
+	if !ok {
+		v, _ = t.clients.LoadOrStore(service, &client{})
+	}
+	c := v.(*client)
+	c.once.Do(func() {
+		cfg := withDefaults(t.cfg.PerService(service))
+		svc := t.reg.Service(service)
+		c.timeout, c.clock = cfg.Retry.AttemptTimeout, svc.Clock()
+		if c.lb, c.err = balance.New(svc, cfg); c.err != nil {
+			c.err = fmt.Errorf("registryhttp: PerService(%q): %w", service, c.err)
+		}
+	})
+	return c, c.err
+}
+
+// known is client for requests: it keeps nothing for a name without instances,
+// as anybody may make up names.
+func (t *Transport) known(service string) (*client, error) {
+	if _, ok := t.clients.Load(service); !ok {
+		svc := t.reg.Service(service)
+		switch {
+		case svc.Err() != nil:
+			return nil, &balance.Error{Service: service, Kind: registry.ErrClosed}
+		case svc.Snapshot().Len() == 0:
+			return nil, &balance.Error{Service: service, Kind: balance.ErrNoInstances}
+		}
+	}
+	return t.client(service)
+}
+
+// CloseIdleConnections closes those of Base and of its clones, for http.Client.
+func (t *Transport) CloseIdleConnections() {
+	if t == nil || t.base == nil {
+		return
+	}
+	closeIdle(t.base)
+	t.tls.closeIdle()
+}
+
+func closeIdle(rt http.RoundTripper) {
+	if c, ok := rt.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
+// RoundTrip sends a request to an instance of its service, and after a failure to
+// others, if that is safe; see [Transport]. The request is not changed, and its
+// Body is closed whatever happens. The last response is returned as it came, and
+// the last error as Base returned it. If no instance could be picked for the
+// first attempt, nothing was sent and the error is a *balance.Error.
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req == nil {
+		return nil, errNilRequest
+	}
+	sent := false
+	defer func() {
+		// From the moment Base is called closing is for Base to do.
+		if !sent && req.Body != nil {
+			req.Body.Close()
+		}
+	}()
+	switch {
+	case t == nil || t.base == nil:
+		return nil, errZeroTransport
+	case req.URL == nil:
+		return nil, errNilURL
+	}
+	service := t.cfg.ServiceOf(req)
+	if service == "" {
+		sent = true
+		return t.base.RoundTrip(req)
+	}
+	c, err := t.known(service)
+	if err != nil {
+		return nil, err
+	}
+	a := c.lb.Attempts(req.Context(), balance.Query{Key: t.cfg.Key(req)})
+	p, err := a.Next(nil)
+	if err != nil {
+		return nil, err
+	}
+	return t.attempts(c, req, &a, p, &sent)
+}
+
+// attempts makes attempts until one is good or there is no further one.
+func (t *Transport) attempts(c *client, req *http.Request, a *balance.Attempts, p balance.Pick, sent *bool) (*http.Response, error) {
+	for first := req.Body; ; {
+		u := &use{t: t, c: c, req: req, pick: p}
+		resp, err := u.send(first, sent)
+		problem := err
+		if err == nil {
+			problem = statusError(resp)
+		}
+		if problem == nil || !repeatable(req, problem) {
+			return u.result(resp, err)
+		}
+		again, bodyErr := rewound(req)
+		if bodyErr != nil {
+			return u.result(resp, err)
+		}
+		next, none := a.Next(problem)
+		if none != nil {
+			if again != nil {
+				again.Close()
+			}
+			return u.result(resp, err)
+		}
+		u.discard(resp, problem)
+		p, first = next, again
+	}
+}
+
+// repeatable reports whether a request may be sent again after an error.
+func repeatable(req *http.Request, err error) bool {
+	if req.Body != nil && req.Body != http.NoBody && req.GetBody == nil {
+		return false
+	}
+	switch req.Method {
+	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
+		return true
+	}
+	if _, ok := req.Header["Idempotency-Key"]; ok {
+		return true
+	}
+	if _, ok := req.Header["X-Idempotency-Key"]; ok {
+		return true
+	}
+	var dial *net.OpError
+	return errors.As(err, &dial) && dial.Op == "dial" // nothing was sent, since there is no connection
+}
+
+// rewound is a body for another attempt.
+func rewound(req *http.Request) (io.ReadCloser, error) {
+	if req.Body == nil || req.Body == http.NoBody {
+		return req.Body, nil
+	}
+	return req.GetBody()
+}

@@ -1,0 +1,164 @@
+package registryhttp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"github.com/mainstay-go/mainstay/registry/balance"
+)
+
+// A use is one attempt: the use that one request makes of one instance, until
+// its response has been read.
+type use struct {
+	t    *Transport
+	c    *client
+	req  *http.Request
+	pick balance.Pick
+
+	latency time.Duration           // to the headers
+	cancel  context.CancelCauseFunc // of the context of the attempt; nil: it is that of the request
+}
+
+// maxDiscard is how much of a response is read that another attempt makes
+// useless, so that its connection can be used again, and discardTime for how
+// long, since an instance in trouble may never send the rest.
+const (
+	maxDiscard  = 4 << 10
+	discardTime = 100 * time.Millisecond
+)
+
+// send makes the round trip up to the headers.
+func (u *use) send(body io.ReadCloser, sent *bool) (resp *http.Response, err error) {
+	returned := false
+	defer func() {
+		if !returned { // a panic of Base goes on, with its stack
+			u.end(errAborted)
+		}
+	}()
+	base, out, err := u.prepare(body)
+	if err != nil {
+		if *sent && body != nil {
+			body.Close()
+		}
+		returned = true
+		return nil, err
+	}
+	watch := startWatch(u.c.clock)
+	arrived := u.limit(&out)
+	*sent = true
+	resp, err = base.RoundTrip(out)
+	u.latency = watch.passed()
+	if !arrived() && err == nil {
+		resp.Body.Close()
+		resp, err = nil, context.DeadlineExceeded
+	}
+	if resp == nil && err == nil {
+		err = fmt.Errorf("registryhttp: %T returned neither a response nor an error", base)
+	}
+	returned = true
+	return resp, err
+}
+
+// limit gives the attempt a context that ends after AttemptTimeout, unless the
+// headers have arrived by then. The function it returns tells that they have, and
+// reports whether they came in time: exactly one of the two wins, so that a
+// timer which fires at the last moment does not break the body.
+func (u *use) limit(out **http.Request) (arrived func() bool) {
+	if u.c.timeout <= 0 {
+		return func() bool { return true }
+	}
+	var settled atomic.Bool
+	ctx, cancel := context.WithCancelCause((*out).Context())
+	*out = (*out).WithContext(ctx)
+	u.cancel = cancel
+	stop := afterFunc(u.c.clock, u.c.timeout, func() {
+		if !settled.Swap(true) {
+			cancel(context.DeadlineExceeded)
+		}
+	})
+	return func() bool {
+		stop()
+		return !settled.Swap(true)
+	}
+}
+
+// prepare makes the request for the instance and finds who sends it.
+func (u *use) prepare(body io.ReadCloser) (http.RoundTripper, *http.Request, error) {
+	e, req := u.pick.Endpoint(), u.req
+	out := req.WithContext(req.Context()) // a shallow copy
+	out.URL = new(url.URL)
+	*out.URL = *req.URL
+	out.URL.Host = e.Addr()
+	if e.Scheme() != "" {
+		out.URL.Scheme = e.Scheme()
+	}
+	out.Body = body
+	switch custom := req.Host != "" && req.Host != req.URL.Host; {
+	case custom:
+	case u.t.cfg.KeepHost:
+		out.Host = req.URL.Host
+	case e.ServerName() != "":
+		out.Host = e.ServerName()
+	default:
+		out.Host = e.Addr()
+	}
+	base := u.t.base
+	if name := e.ServerName(); name != "" && out.URL.Scheme == "https" && name != out.URL.Hostname() {
+		var ok bool
+		if base, ok = u.t.tls.of(name); !ok {
+			return nil, nil, fmt.Errorf("registryhttp: instance %q of %q has the ServerName %q, for which Base has to be an *http.Transport, not %T",
+				e.ID(), e.Service(), name, u.t.base)
+		}
+	}
+	return base, out, nil
+}
+
+// end ends the use.
+func (u *use) end(err error) {
+	u.pick.DoneAfter(err, u.latency)
+	if u.cancel != nil {
+		u.cancel(context.Canceled)
+	}
+}
+
+// discard ends the use of an attempt that is followed by another one.
+func (u *use) discard(resp *http.Response, problem error) {
+	if resp != nil && resp.Body != nil {
+		// In real time: it is about a connection.
+		stop := afterFunc(nil, discardTime, func() { resp.Body.Close() })
+		_, _ = io.CopyN(io.Discard, resp.Body, maxDiscard)
+		stop()
+		resp.Body.Close()
+	}
+	u.end(u.told(problem))
+}
+
+// result is what the last attempt comes to.
+func (u *use) result(resp *http.Response, err error) (*http.Response, error) {
+	if err != nil {
+		u.end(u.told(err))
+		return nil, err
+	}
+	resp.Request = u.req // as if it had been sent as it was
+	if bodiless(u.req, resp) {
+		u.end(statusError(resp))
+		return resp, nil
+	}
+	resp.Body = watch(u, resp)
+	return resp, nil
+}
+
+// told is err for the balancer. An http.Transport returns the cause of a context
+// that has ended, which need not say that it was the caller who gave up.
+func (u *use) told(err error) error {
+	if errors.Is(u.req.Context().Err(), context.Canceled) && !errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%w: %w", context.Canceled, err)
+	}
+	return err
+}
