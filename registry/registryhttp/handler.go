@@ -59,16 +59,16 @@ func NewHandler(r *registry.Registry, cfg HandlerConfig) (http.Handler, error) {
 	var errs []error
 	for i, l := range cfg.Leases {
 		if l == nil {
-			errs = append(errs, fmt.Errorf("Leases[%d] is nil, want a lease", i))
+			errs = append(errs, fmt.Errorf("registryhttp: NewHandler: Leases[%d] is nil, want a lease", i))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Checks)) {
 		if cfg.Checks[name] == nil {
-			errs = append(errs, fmt.Errorf("Checks[%q] is nil, want a function", name))
+			errs = append(errs, fmt.Errorf("registryhttp: NewHandler: Checks[%q] is nil, want a function", name))
 		}
 	}
 	if len(errs) > 0 {
-		return nil, fmt.Errorf("registryhttp: NewHandler: %w", errors.Join(errs...))
+		return nil, errors.Join(errs...)
 	}
 	if cfg.Timeout == 0 {
 		cfg.Timeout = defaultReadyTimeout
