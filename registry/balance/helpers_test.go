@@ -178,7 +178,12 @@ func calls(tb testing.TB, b *balance.Balancer, id string, n int, err error) {
 	}
 }
 
-// sequence are the IDs of n picks, each of which ends well before the next one.
+// usual is a latency for all calls of a test: real ones would differ, and
+// PeakEWMA would look at that.
+const usual = time.Millisecond
+
+// sequence are the IDs of n picks, each of which ends well, after the usual
+// time, before the next one.
 func sequence(tb testing.TB, b *balance.Balancer, n int) []string {
 	tb.Helper()
 	return sequenceWith(tb, b, balance.Query{}, n)
@@ -191,7 +196,7 @@ func sequenceWith(tb testing.TB, b *balance.Balancer, q balance.Query, n int) []
 	for i := range all {
 		p := pickWith(tb, b, q)
 		all[i] = p.Endpoint().ID()
-		p.Done(nil)
+		p.DoneAfter(nil, usual)
 	}
 	return all
 }
