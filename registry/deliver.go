@@ -132,8 +132,8 @@ func (f *feed) put(r *roster, rec fed, b *batch) error {
 		r.prolong(m, c, b)
 		return nil
 	case m == nil:
-		one := []*Instance{rec.in}
-		if err := f.reg.admit(f.op(), []*roster{r}, one, false); err != nil {
+		one := &group{roster: r, ins: []*Instance{rec.in}}
+		if err := f.reg.admit(f.op(), []*group{one}, false); err != nil {
 			return err
 		}
 	}

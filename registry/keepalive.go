@@ -74,7 +74,7 @@ func (l *Lease) rejoin() {
 		l.end(ErrClosed)
 	case local != nil:
 		l.end(ErrLeaseLost)
-	case l.reg.admit(OpRenew, []*roster{r}, []*Instance{l.in}, false) == nil:
+	case l.reg.admit(OpRenew, []*group{{roster: r, ins: []*Instance{l.in}}}, false) == nil:
 		// No claim of another lease ends by this, so that no second lease is
 		// locked below this one.
 		var b batch

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 )
 
 // Register makes an instance known, in place of any that this process registered
@@ -42,41 +41,58 @@ func (r *Registry) RegisterWith(ctx context.Context, cfg RegisterConfig, ins ...
 	if err != nil {
 		return nil, err
 	}
-	var rosters []*roster
-	for _, name := range servicesOf(all) { // in one order, so that two calls cannot wait for each other
-		rosters = append(rosters, r.open(name))
-	}
-	leases, err := r.registerLocked(rosters, all, w, cfg.IfAbsent)
-	unlockAll(rosters)
-	return leases, err
-}
-
-// registerLocked registers instances of services whose rosters are locked.
-func (r *Registry) registerLocked(rosters []*roster, all []*Instance, w word, ifAbsent bool) ([]*Lease, error) {
-	if err := r.admit(OpRegister, rosters, all, ifAbsent); err != nil {
+	groups := r.openAll(all)
+	defer unlockAll(groups)
+	if err := r.admit(OpRegister, groups, cfg.IfAbsent); err != nil {
 		return nil, err
 	}
 	leases := make([]*Lease, len(all))
-	for _, ro := range rosters {
+	for _, g := range groups {
 		var b batch
-		for i, in := range all {
-			if in.Service == ro.name {
-				leases[i] = newLease(r, in, w)
-				ro.register(leases[i], &b)
-			}
+		for k, in := range g.ins {
+			leases[g.at[k]] = newLease(r, in, w)
+			g.register(leases[g.at[k]], &b)
 		}
-		ro.publish(b)
+		g.publish(b)
 	}
 	return leases, nil
 }
 
+// A group is the instances of one service in a call, with its roster locked.
+type group struct {
+	*roster
+	ins []*Instance
+	at  []int // their places in the call
+}
+
+// openAll locks the rosters for some instances, in order of name, so that two
+// calls cannot wait for each other.
+func (r *Registry) openAll(all []*Instance) []*group {
+	byName := make(map[string]*group, 1)
+	for i, in := range all {
+		g := byName[in.Service]
+		if g == nil {
+			g = &group{}
+			byName[in.Service] = g
+		}
+		g.ins, g.at = append(g.ins, in), append(g.at, i)
+	}
+	groups := make([]*group, 0, len(byName))
+	for _, name := range sortedKeys(byName) {
+		g := byName[name]
+		g.roster = r.open(name)
+		groups = append(groups, g)
+	}
+	return groups
+}
+
 // unlockAll unlocks several rosters, and runs their hooks when none is locked
 // any more: a hook may want any of them.
-func unlockAll(rosters []*roster) {
+func unlockAll(groups []*group) {
 	var owed []*roster
-	for _, ro := range rosters {
-		if ro.leave() {
-			owed = append(owed, ro)
+	for _, g := range groups {
+		if g.leave() {
+			owed = append(owed, g.roster)
 		}
 	}
 	deliverAll(owed)
@@ -136,50 +152,49 @@ func (r *Registry) normal(op Op, w word, ins []Instance) ([]*Instance, error) {
 
 // admit checks what can be told only with the rosters locked, and counts the
 // services that come into being.
-func (r *Registry) admit(op Op, rosters []*roster, all []*Instance, ifAbsent bool) error {
+func (r *Registry) admit(op Op, groups []*group, ifAbsent bool) error {
 	if r.closed.Load() {
 		return &Error{Op: op, Kind: ErrClosed}
 	}
 	var errs []error
 	fresh := 0
-	for _, ro := range rosters {
-		n := len(ro.members)
-		if !ro.counted {
+	for _, g := range groups {
+		n := len(g.members)
+		if !g.counted {
 			fresh++
 		}
-		for _, in := range all {
+		for _, in := range g.ins {
 			switch {
-			case in.Service != ro.name:
-			case ro.members[in.ID] == nil:
+			case g.members[in.ID] == nil:
 				n++
 			case ifAbsent:
 				errs = append(errs, &Error{Op: op, Service: in.Service, ID: in.ID, Kind: ErrExists})
 			}
 		}
-		if limit := r.cfg.Limits.Instances; n > limit {
-			errs = append(errs, breached(op, ro.name, "Limits.Instances", limit, n))
+		if limit := r.cfg.Limits.Instances; n > len(g.members) && n > limit {
+			errs = append(errs, breached(op, g.name, "Limits.Instances", limit, n))
 		}
 	}
 	if err := join(errs); err != nil {
 		return err
 	}
-	return r.grow(op, rosters, fresh)
+	return r.grow(op, groups, fresh)
 }
 
-// grow counts the services of rosters that get their first instance, unless
+// grow counts the services that get their first instance, unless
 // they are too many. publish counts those that lose their last one.
-func (r *Registry) grow(op Op, rosters []*roster, fresh int) error {
+func (r *Registry) grow(op Op, groups []*group, fresh int) error {
 	for limit := r.cfg.Limits.Services; fresh > 0; {
 		n := r.services.Load()
 		if int64(fresh) > int64(limit)-n {
-			return breached(op, rosters[0].name, "Limits.Services", limit, int(n)+fresh)
+			return breached(op, groups[0].name, "Limits.Services", limit, int(n)+fresh)
 		}
 		if r.services.CompareAndSwap(n, n+int64(fresh)) {
 			break
 		}
 	}
-	for _, ro := range rosters {
-		ro.counted = true
+	for _, g := range groups {
+		g.counted = true
 	}
 	return nil
 }
@@ -187,18 +202,6 @@ func (r *Registry) grow(op Op, rosters []*roster, fresh int) error {
 // breached is the error for a limit that would be exceeded.
 func breached(op Op, service, field string, limit, got int) error {
 	return &Error{Op: op, Service: service, Field: field, Err: &fieldError{field, limit, fmt.Sprintf("at least %d", got)}}
-}
-
-// servicesOf are the names of the services, sorted.
-func servicesOf(all []*Instance) []string {
-	names := make([]string, 0, 1)
-	for _, in := range all {
-		if len(names) == 0 || names[len(names)-1] != in.Service {
-			names = append(names, in.Service)
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
 }
 
 // join is errors.Join that leaves a single error as it is.
