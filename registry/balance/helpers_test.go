@@ -156,18 +156,18 @@ func pickWith(tb testing.TB, b *balance.Balancer, q balance.Query) balance.Pick 
 	return p
 }
 
-// pickOf picks until it gets an instance; the picks of others are abandoned.
+// pickOf picks an instance, by excluding all others.
 func pickOf(tb testing.TB, b *balance.Balancer, id string) balance.Pick {
 	tb.Helper()
-	for range 10_000 {
-		p := pick(tb, b)
-		if p.Endpoint().ID() == id {
-			return p
+	var q balance.Query
+	for m := range b.Members() {
+		if m.Endpoint.ID() != id {
+			q.Exclude.Add(m.Endpoint)
 		}
-		p.Abandon()
 	}
-	require.FailNow(tb, "never picked", id)
-	return balance.Pick{}
+	p := pickWith(tb, b, q)
+	require.Equal(tb, id, p.Endpoint().ID())
+	return p
 }
 
 // calls makes n calls to an instance, one after another, that all end like that.
