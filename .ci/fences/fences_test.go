@@ -73,6 +73,10 @@ func TestForbiddenDeps(t *testing.T) {
 			module("net:", "m/breaker/internal/x: net", "m/breaker: m/breaker/internal/x"),
 			"breaker imports net through breaker/internal/x: ",
 		},
+		{
+			"network below a root package",
+			module("net:", "m/breaker:", "m/registry/balance: net"), "registry/balance imports net: ",
+		},
 		{"clock in breaker", module(clock+":", "m/breaker: "+clock), "breaker imports " + clock + ": "},
 		{"x/sync in breaker", module(sync+":", "m/breaker: "+sync), "breaker imports " + sync + ": "},
 		{
