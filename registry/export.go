@@ -174,8 +174,8 @@ func isType(err error) bool {
 
 // record is what an exported instance stands for.
 func (e *exported) record(ttl time.Duration) (Record, error) {
-	h := slices.Index(healthNames[:], e.Health)
-	if h <= 0 {
+	h := healthNamed(e.Health)
+	if h == 0 {
 		p := problems{&fieldError{"Health", e.Health, "the name of a health"}}
 		return Record{}, p.of(OpImport, e.Service, or(e.ID, e.Addr))
 	}
@@ -184,7 +184,7 @@ func (e *exported) record(ttl time.Duration) (Record, error) {
 			Service: e.Service, ID: e.ID, Addr: e.Addr, Scheme: e.Scheme, ServerName: e.ServerName,
 			Version: e.Version, Zone: e.Zone, Weight: e.Weight, TTL: ttl, Tags: e.Tags, Meta: e.Meta,
 		},
-		Health: Health(h),
+		Health: h,
 	}, nil
 }
 

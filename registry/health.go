@@ -31,14 +31,23 @@ func (h Health) String() string {
 	return "Health(" + strconv.Itoa(int(h)) + ")"
 }
 
+// healthNamed is the health with a name; 0 if there is none.
+func healthNamed(name string) Health {
+	for h := Passing; h <= Down; h++ {
+		if healthNames[h] == name {
+			return h
+		}
+	}
+	return 0
+}
+
 // A word is what one source says.
 type word struct {
 	health Health
 	reason string
 }
 
-// stated checks what somebody says: anything but Stale, which only a lease can
-// be.
+// check refuses what nobody may say: Stale, which only a lease can be.
 func (w word) check(p *problems) {
 	p.check(w.health <= Down && w.health != Stale, "Health", w.health, "any but Stale")
 	p.check(printable(w.reason) && len(w.reason) <= maxReason, "reason", w.reason, "up to 4096 bytes of valid UTF-8 without control characters")
