@@ -14,6 +14,7 @@ type member struct {
 	live *registry.Live
 	gate Gate // nil: none
 
+	spare    atomic.Pointer[ticket] // that is free
 	latency  estimate
 	failures atomic.Uint64
 	tally    tally
