@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -56,7 +57,7 @@ func outcome(letter byte) error {
 type script struct {
 	mu   sync.Mutex
 	left string
-	runs int
+	n    int
 }
 
 func (s *script) check(context.Context, registry.Instance) error {
@@ -65,9 +66,16 @@ func (s *script) check(context.Context, registry.Instance) error {
 	if len(s.left) > 1 {
 		s.left = s.left[1:]
 	}
-	s.runs++
+	s.n++
 	s.mu.Unlock()
 	return outcome(letter)
+}
+
+// runs is how many there have been.
+func (s *script) runs() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.n
 }
 
 // A timeLog is when something happened, since the log was made.
@@ -233,8 +241,40 @@ func feed(tb testing.TB, r *registry.Registry, name string) (p *pipe, stop func(
 	}
 	tb.Cleanup(func() {
 		cancel()
-		<-done
+		assert.Error(tb, <-done)
 	})
 	synctest.Wait()
 	return p, stop
+}
+
+// goroutines is how many there are in the bubble. runtime.NumGoroutine would also
+// count what the runtime and the test before have still to do.
+func goroutines() int {
+	synctest.Wait()
+	buf := make([]byte, 1<<20)
+	return strings.Count(string(buf[:runtime.Stack(buf, true)]), "synctest bubble")
+}
+
+// An eagerClock remembers what its timers do, so that a test can run it although
+// the timer was stopped, as a Mock does now and then.
+type eagerClock struct {
+	*handClock
+	mu     sync.Mutex
+	timers []func()
+}
+
+func (c *eagerClock) AfterFunc(d time.Duration, f func()) *clock.Timer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.timers = append(c.timers, f)
+	return c.handClock.AfterFunc(d, f)
+}
+
+// made returns what the timers made since the last call do.
+func (c *eagerClock) made() []func() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := c.timers
+	c.timers = nil
+	return all
 }
