@@ -178,13 +178,22 @@ func (c *handClock) Now() time.Time { return c.timers.Now().Add(time.Duration(c.
 
 func (c *handClock) Since(t time.Time) time.Duration { return c.Now().Sub(t) }
 
-func (c *handClock) AfterFunc(d time.Duration, f func()) *clock.Timer { return c.timers.AfterFunc(d, f) }
+func (c *handClock) AfterFunc(d time.Duration, f func()) *clock.Timer {
+	return c.timers.AfterFunc(d, f)
+}
 
 // sleep lets time pass, and runs no timer.
 func (c *handClock) sleep(d time.Duration) { c.asleep.Add(int64(d)) }
 
-// run lets time pass, and runs the timers that are due meanwhile; those that are
-// late because of sleep too. It has to be called in a bubble.
+// wake runs the timers of the next d, which are late because of sleep. No time
+// passes. Like run it has to be called in a bubble.
+func (c *handClock) wake(d time.Duration) {
+	synctest.Wait()
+	c.sleep(-d)
+	c.run(d)
+}
+
+// run lets time pass, and runs the timers that are due meanwhile.
 func (c *handClock) run(d time.Duration) {
 	synctest.Wait()
 	c.timers.Add(d)
