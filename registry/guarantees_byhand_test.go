@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -82,6 +84,48 @@ func TestG4_WhoeverOwnsIt(t *testing.T) {
 		p.put(0, instance("fed"))
 		assert.Equal(t, []string{"fed"}, present(r.Service("orders")), "a feed that names it brings it back")
 	})
+}
+
+// Deregister takes out the ID, and not only the claim that counts: a feed that
+// names it too comes to be heard with its next batch.
+func TestG4_DeregisterTakesOutAllClaims(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var j journal
+		r := newRegistry(t, registry.Config{Hooks: j.hooks()})
+		p, _ := feed(t, r, "f")
+		p.put(0, instance("a"))
+		l := register(t, r, instance("a"))
+		j.take()
+		require.NoError(t, r.Deregister(bg, "orders", "a"))
+		assert.Empty(t, present(r.Service("orders")))
+		assert.Equal(t, []string{"deregistered a"}, j.told())
+		lost(t, l, registry.ErrLeaseLost)
+		p.put(0, instance("a"))
+		e, ok := r.Service("orders").Get("a")
+		require.True(t, ok)
+		assert.Equal(t, "f", e.Origin())
+	})
+}
+
+// Of several that deregister an instance by hand at once one has done it.
+func TestG4_OneDeregisters(t *testing.T) {
+	r := newRegistry(t, registry.Config{})
+	for range 100 {
+		register(t, r, instance("a"))
+		var done atomic.Int32
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				if err := r.Deregister(bg, "orders", "a"); err == nil {
+					done.Add(1)
+				} else {
+					assert.ErrorIs(t, err, registry.ErrNotFound)
+				}
+			})
+		}
+		wg.Wait()
+		require.EqualValues(t, 1, done.Load())
+	}
 }
 
 // A lease that was ended by hand is lost, and its KeepAlive does not register

@@ -196,6 +196,12 @@ func TestG39_CloseWaits(t *testing.T) {
 			async(func() error { return r.Feed(bg, "f", slowSource(proceed)) })
 			return r
 		},
+		"backend": func(t *testing.T, cfg registry.Config, proceed <-chan struct{}) *registry.Registry {
+			r := unclosed(t, cfg)
+			register(t, r, instance("a"))
+			async(func() error { return r.Sync(bg, "s", slowBackend{slowSource(nil), proceed}, registry.SyncConfig{}) })
+			return r
+		},
 	}, func(t *testing.T, busy func(*testing.T, registry.Config, <-chan struct{}) *registry.Registry) {
 		proceed := make(chan struct{})
 		r := busy(t, registry.Config{}, proceed)
@@ -219,13 +225,30 @@ func TestG39_CloseWaits(t *testing.T) {
 	})
 }
 
-// A slowSource does not look at its context.
+// A slowSource does not look at its context, unless it is nil.
 type slowSource <-chan struct{}
 
-func (s slowSource) Run(context.Context, func(registry.Batch) error) error {
+func (s slowSource) Run(ctx context.Context, _ func(registry.Batch) error) error {
+	if s == nil {
+		<-ctx.Done()
+		return nil
+	}
 	<-s
 	return nil
 }
+
+// A slowBackend does not look at the context of its Put.
+type slowBackend struct {
+	slowSource
+	proceed <-chan struct{}
+}
+
+func (b slowBackend) Put(context.Context, registry.Record) error {
+	<-b.proceed
+	return nil
+}
+
+func (slowBackend) Remove(context.Context, registry.Ref) error { return nil }
 
 // What a verb before Close has to tell is told before Close returns, and nothing
 // after it.

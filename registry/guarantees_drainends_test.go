@@ -158,6 +158,31 @@ func TestG22_DrainingWhatIsDown(t *testing.T) {
 	})
 }
 
+// Who is kept as Stale drains too, and the preservation ends with the last one.
+func TestG22_DrainingWhatIsStale(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var j journal
+		r := newRegistry(t, registry.Config{
+			Hooks: j.hooks(), Preserve: registry.Preserve{MinInstances: -1, MaxEvict: 0.5, Window: time.Hour, MaxHold: 2 * time.Hour},
+		})
+		register(t, r, leased("a", 10*time.Second))
+		l := register(t, r, leased("b", 10*time.Second))
+		time.Sleep(10 * time.Second)
+		require.Equal(t, registry.Stale, healthOf(t, r, "b"))
+		live := l.Endpoint().Live()
+		require.True(t, live.Acquire(registry.Stale))
+		done := async(func() error { return l.Drain(bg) })
+		nothing(t, done)
+		assert.Equal(t, registry.Draining, healthOf(t, r, "b"))
+		live.Release()
+		require.NoError(t, received(t, done))
+		assert.Equal(t, []string{"registered a", "registered b", "expired a", "health b", "health b", "drained b"}, j.told())
+		turns := j.preserved()
+		require.Len(t, turns, 2)
+		assert.False(t, turns[1].Active)
+	})
+}
+
 // An instance that leaves in another way while it drains is gone, which is what
 // the operator wanted. One row is that way and the reason that is told.
 func TestG22_LeavesInAnotherWay(t *testing.T) {

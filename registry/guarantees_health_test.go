@@ -157,16 +157,22 @@ func TestG19_TheOwnersWordEnds(t *testing.T) {
 // The owner's word stays as long as its lease, through updates and when KeepAlive
 // registers it again.
 func TestG19_TheOwnersWordStaysWithItsLease(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	in := leased("a", 9*time.Second)
+	in.Addr, in.Version = "10.0.0.2:80", "2"
+	update := func(l *registry.Lease) error { return l.Update(in) }
+	say := func(l *registry.Lease) error { return l.SetHealth(registry.Warning, "slow") }
+	bubbles(t, map[string][]func(*registry.Lease) error{
+		"update, then word": {update, say},
+		"word, then update": {say, update},
+	}, func(t *testing.T, verbs []func(*registry.Lease) error) {
 		c := newHandClock()
 		r := newRegistry(t, registry.Config{Clock: c})
 		l := register(t, r, leased("a", 9*time.Second))
 		kept := async(func() error { return l.KeepAlive(bg) })
 		c.run(time.Second)
-		require.NoError(t, l.SetHealth(registry.Warning, "slow"))
-		in := leased("a", 9*time.Second)
-		in.Addr, in.Version = "10.0.0.2:80", "2"
-		require.NoError(t, l.Update(in))
+		for _, verb := range verbs {
+			require.NoError(t, verb(l))
+		}
 		assert.Equal(t, registry.Warning, healthOf(t, r, "a"))
 		generation := l.Endpoint().Generation()
 		c.sleep(time.Minute)
@@ -174,11 +180,42 @@ func TestG19_TheOwnersWordStaysWithItsLease(t *testing.T) {
 		c.run(5 * time.Second)
 		assert.Equal(t, registry.Warning, healthOf(t, r, "a"))
 		assert.Equal(t, "slow", l.Endpoint().HealthReason())
+		assert.Equal(t, "2", l.Endpoint().Version())
 		assert.Greater(t, l.Endpoint().Generation(), generation)
 		require.NoError(t, l.SetHealth(0, ""))
 		assert.Equal(t, registry.Passing, healthOf(t, r, "a"))
 		require.NoError(t, l.Deregister())
 		require.NoError(t, received(t, kept))
+	})
+}
+
+// The reason told is that of the worst health, of several that are as bad that of
+// the operator, then of the drain, of the owner and of the check.
+func TestG19_TheReasonOfTheWorst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRegistry(t, registry.Config{})
+		s := script{left: "F"}
+		l := register(t, r, checked("a", registry.Check{Func: s.check, FailuresBeforeCritical: 1}))
+		synctest.Wait()
+		reason := func(operator, owner registry.Health) string {
+			require.NoError(t, r.SetHealth(bg, "orders", "a", operator, "operator"))
+			require.NoError(t, l.SetHealth(owner, "owner"))
+			in := checked("a", registry.Check{Func: s.check, FailuresBeforeCritical: 1})
+			in.Version = l.Endpoint().Version() + "x" // shows the reason anew
+			require.NoError(t, l.Update(in))
+			return l.Endpoint().HealthReason()
+		}
+		assert.Equal(t, "sick", reason(registry.Passing, registry.Warning))
+		assert.Equal(t, "owner", reason(registry.Passing, registry.Critical))
+		assert.Equal(t, "operator", reason(registry.Critical, registry.Critical))
+		assert.Equal(t, "owner", reason(registry.Draining, registry.Down))
+		l.Endpoint().Live().Acquire(registry.Down)
+		ctx, cancel := context.WithCancel(bg)
+		drained := async(func() error { return l.Drain(ctx) })
+		synctest.Wait()
+		assert.Equal(t, "draining", reason(registry.Warning, registry.Draining))
+		cancel()
+		require.ErrorIs(t, received(t, drained), context.Canceled)
 	})
 }
 
