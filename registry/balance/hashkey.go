@@ -48,9 +48,10 @@ const (
 	prime5 uint64 = 0x27d4eb2f165667c5
 )
 
-// xxh64 is XXH64 as specified by Collet (xxHash fast digest algorithm). FNV-1a would be five lines, but takes the bytes one by one, with a
-// multiplication each that waits for the one before; this is ahead of it from
-// 8 bytes on. hash/maphash differs from process to process.
+// xxh64 is XXH64 as specified by Collet (xxHash fast digest algorithm). FNV-1a
+// would be five lines, but takes the bytes one by one, with a multiplication each
+// that waits for the one before; this is ahead of it from 8 bytes on.
+// hash/maphash differs from process to process.
 func xxh64(s string, seed uint64) uint64 {
 	n := uint64(len(s))
 	h := seed + prime5
