@@ -144,12 +144,17 @@ func TestREADME(t *testing.T) {
 	block := regexp.MustCompile("(?ms)^```go\n(.*?)^```")
 	quickStart := regexp.MustCompile(`(?ms)^// # Quick start$\n//\n(.*?)^//\n// #`)
 	slashes := regexp.MustCompile(`(?m)^//\t?`)
-	source := read(t, "readme_test.go") + read(t, "readme_events_test.go")
+	source := read(t, "readme_test.go") + read(t, "readme_events_test.go") + read(t, "readme_registry_test.go")
 	for file, pattern := range map[string]*regexp.Regexp{
-		"../README.md":                  block,
-		"../breaker/doc.go":             quickStart,
-		"../breaker/breakerhttp/doc.go": quickStart,
-		"../eventbus/doc.go":            quickStart,
+		"../README.md":                    block,
+		"../breaker/doc.go":               quickStart,
+		"../breaker/breakerhttp/doc.go":   quickStart,
+		"../eventbus/doc.go":              quickStart,
+		"../registry/doc.go":              quickStart,
+		"../registry/balance/doc.go":      quickStart,
+		"../registry/registrydns/doc.go":  quickStart,
+		"../registry/registryhttp/doc.go": quickStart,
+		"../registry/registrytest/doc.go": quickStart,
 	} {
 		shown := pattern.FindAllStringSubmatch(read(t, file), -1)
 		require.NotEmpty(t, shown, "%s", file)
@@ -169,7 +174,9 @@ func TestREADME(t *testing.T) {
 // Each test and benchmark that README.md names for a guarantee is one.
 func TestREADME_namesTests(t *testing.T) {
 	var source strings.Builder
-	for _, dir := range []string{"breaker", "breaker/breakerhttp", "eventbus"} {
+	for _, dir := range []string{
+		"breaker", "breaker/breakerhttp", "eventbus", "registry", "registry/balance", "registry/registryhttp",
+	} {
 		files, err := filepath.Glob("../" + dir + "/*_test.go")
 		require.NoError(t, err)
 		require.NotEmpty(t, files, dir)
