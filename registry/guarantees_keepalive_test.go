@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"math"
+	"runtime"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/benbjohnson/clock"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -186,4 +189,117 @@ func TestG11_KeepAliveRegistersAgain(t *testing.T) {
 		assert.Empty(t, present(s))
 		require.ErrorIs(t, l.Err(), registry.ErrLeaseLost, "nobody keeps it any more")
 	})
+}
+
+// Who begins to keep a lease alive after its deadline is too late, whether
+// anybody has looked since or not.
+func TestG11_KeepAliveComesTooLate(t *testing.T) {
+	for name, looked := range map[string]bool{"nobody has looked": false, "somebody has": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				clk := newHandClock()
+				r := newRegistry(t, registry.Config{Clock: clk})
+				l := register(t, r, leased("a", 9*time.Second))
+				clk.sleep(9 * time.Second)
+				if looked {
+					require.Equal(t, 1, r.Sweep())
+				}
+				end := make(chan error, 1)
+				ctx, cancel := context.WithCancel(bg)
+				defer cancel()
+				go func() { end <- l.KeepAlive(ctx) }()
+				require.ErrorIs(t, received(t, end), registry.ErrLeaseLost)
+				assert.Empty(t, present(r.Service("orders")))
+			})
+		})
+	}
+}
+
+// An ended lease is not kept alive, and nothing comes back by trying.
+func TestG11_KeepAliveOfAnEndedLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRegistry(t, registry.Config{})
+		own, byHand := register(t, r, leased("own", 9*time.Second)), register(t, r, leased("by hand", 9*time.Second))
+		require.NoError(t, own.Deregister())
+		require.NoError(t, r.Deregister(bg, "orders", "by hand"))
+		require.NoError(t, own.KeepAlive(bg))
+		require.ErrorIs(t, byHand.KeepAlive(bg), registry.ErrLeaseLost)
+		assert.Empty(t, present(r.Service("orders")))
+	})
+}
+
+// A lease that has lapsed ends with the last that keeps it, if it has not come
+// back by then.
+func TestG11_LapsedWhenKeepAliveEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clk := newHandClock()
+		r := newRegistry(t, registry.Config{Clock: clk})
+		l := register(t, r, leased("a", 9*time.Second))
+		ctx, cancel := context.WithCancel(bg)
+		another, cancelOther := context.WithCancel(bg)
+		end := make(chan error, 2)
+		go func() { end <- l.KeepAlive(ctx) }()
+		go func() { end <- l.KeepAlive(another) }()
+		synctest.Wait()
+		clk.sleep(time.Minute)
+		assert.Equal(t, 1, r.Sweep())
+		cancel()
+		require.ErrorIs(t, received(t, end), context.Canceled)
+		require.NoError(t, l.Err(), "one still keeps it")
+		cancelOther()
+		require.ErrorIs(t, received(t, end), context.Canceled)
+		require.ErrorIs(t, l.Err(), registry.ErrLeaseLost)
+		<-l.Done()
+	})
+}
+
+// A fastClock has timers that fire almost at once, whatever they are set to.
+type fastClock struct{ *handClock }
+
+func (fastClock) AfterFunc(d time.Duration, f func()) *clock.Timer {
+	return clock.New().AfterFunc(min(d, time.Millisecond)/10, f)
+}
+
+// Once the owner has deregistered, or been told that the lease is lost, nothing
+// brings the instance back, however close a lapse and a return are.
+func TestG11_DeregisterAgainstComingBack(t *testing.T) {
+	rounds := 1000
+	if raceEnabled {
+		rounds = 200
+	}
+	clk := fastClock{newHandClock()}
+	r := newRegistry(t, registry.Config{Clock: clk})
+	s := r.Service("orders")
+	for i := range rounds {
+		l := register(t, r, leased("a", 9*time.Second))
+		end := make(chan error, 2)
+		for range 2 {
+			go func() { end <- l.KeepAlive(bg) }()
+		}
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for range i % 7 {
+				clk.sleep(9 * time.Second)
+				r.Sweep()
+				runtime.Gosched()
+			}
+		})
+		for range i % 5 {
+			runtime.Gosched()
+		}
+		if err := l.Deregister(); err != nil {
+			require.ErrorIs(t, err, registry.ErrLeaseLost)
+		}
+		require.Empty(t, present(s))
+		for range 2 {
+			if err := <-end; err != nil {
+				// It began after the lease had lapsed, with nobody to keep it.
+				require.ErrorIs(t, err, registry.ErrLeaseLost)
+				require.ErrorIs(t, l.Err(), registry.ErrLeaseLost)
+			}
+		}
+		wg.Wait()
+		require.Empty(t, present(s))
+		<-l.Done()
+	}
 }

@@ -276,6 +276,42 @@ func TestG16_WaitAcrossReleases(t *testing.T) {
 	})
 }
 
+// Whoever waits for the next index again and again ends with the last state, also
+// where each change makes the service come or go.
+func TestG16_TheEndIsNotMissed(t *testing.T) {
+	r := newRegistry(t, registry.Config{})
+	s := r.Service("orders")
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			s := s
+			if i%2 == 0 {
+				s = r.Service("orders")
+			}
+			for after := uint64(0); ; {
+				snap, err := s.Wait(bg, after)
+				if !assert.NoError(t, err) || !assert.Greater(t, snap.Index(), after) {
+					return
+				}
+				if _, ok := snap.Get("end"); ok {
+					return
+				}
+				after = snap.Index()
+			}
+		})
+	}
+	rounds := 5_000
+	if raceEnabled {
+		rounds = 500
+	}
+	for range rounds {
+		require.NoError(t, register(t, r, instance("a")).Deregister())
+		require.NoError(t, register(t, r, instanceOf("other", "a")).Deregister())
+	}
+	register(t, r, instance("end"))
+	wg.Wait()
+}
+
 // Wait is woken by expiry, in time.
 func TestG16_WaitForExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
