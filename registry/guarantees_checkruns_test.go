@@ -2,7 +2,10 @@ package registry_test
 
 import (
 	"context"
+	"fmt"
 	"math"
+	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -83,6 +86,24 @@ func TestG21_Schedule(t *testing.T) {
 		assert.Equal(t, c.want, starts.take())
 		time.Sleep(time.Minute)
 		assert.Empty(t, starts.take(), "it has left")
+	})
+}
+
+// A run that starts late, because its timer was late, does not put the next one
+// off.
+func TestG21_ALateTimer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newHandClock()
+		r := newRegistry(t, registry.Config{Clock: c})
+		starts := newLog(c)
+		register(t, r, checked("a", registry.Check{Func: func(context.Context, registry.Instance) error {
+			starts.add()
+			return nil
+		}}))
+		c.run(time.Second)
+		c.sleep(3 * time.Second) // that of the run at 10 goes off at 13
+		c.run(30 * time.Second)
+		assert.Equal(t, seconds(0, 13, 20, 30), starts.take())
 	})
 }
 
@@ -312,4 +333,36 @@ func TestG21_LeavingGivesTheTurnBack(t *testing.T) {
 		register(t, r, with("d"))
 		assert.Equal(t, "d", received(t, runs))
 	})
+}
+
+// Whoever comes and goes, in whatever moment, no turn is lost. This needs real
+// time and several processors.
+func TestG21_NoTurnIsLost(t *testing.T) {
+	r := newRegistry(t, registry.Config{MaxChecks: 1})
+	with := func(service string) registry.Instance {
+		in := checked("a", registry.Check{Func: func(context.Context, registry.Instance) error { return nil }})
+		in.Service = service
+		return in
+	}
+	var wg sync.WaitGroup
+	for w := range 8 {
+		wg.Go(func() {
+			for range 300 {
+				if l, err := r.Register(bg, with(fmt.Sprint("s", w))); assert.NoError(t, err) {
+					runtime.Gosched()
+					assert.NoError(t, l.Deregister())
+				}
+			}
+		})
+	}
+	wg.Wait()
+	register(t, r, with("orders"))
+	ctx, cancel := context.WithTimeout(bg, 20*time.Second)
+	defer cancel()
+	s := r.Service("orders").Snapshot()
+	for s.At(0).Health() != registry.Passing {
+		var err error
+		s, err = r.Service("orders").Wait(ctx, s.Index())
+		require.NoError(t, err, "its turn does not come")
+	}
 }
