@@ -25,8 +25,8 @@ func eachPolicy(t *testing.T, f func(t *testing.T, p balance.Policy)) {
 // chooses others.
 func only(t *testing.T, b *balance.Balancer, want ...string) {
 	t.Helper()
-	assert.Equal(t, want, keys(counts(sequence(t, b, 300))), "Pick")
-	for range 300 {
+	assert.Equal(t, want, keys(counts(sequence(t, b, 100))), "Pick")
+	for range 100 {
 		e, err := b.Next(balance.Query{})
 		require.NoError(t, err)
 		require.Contains(t, want, e.ID(), "Next")

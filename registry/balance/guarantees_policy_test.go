@@ -221,7 +221,7 @@ func TestG28_Proportions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ins, weights := weightsOf(c.weights...)
 			_, b := with(t, balance.Config{Policy: c.policy, Rand: seeded(28)}, ins...)
-			inProportion(t, weights, counts(sequence(t, b, 100_000)))
+			inProportion(t, weights, counts(sequence(t, b, 20_000)))
 		})
 	}
 }
