@@ -60,8 +60,8 @@ func New(s *registry.Service, cfg Config) (*Balancer, error) {
 		closed: &Error{Service: s.Name(), Kind: registry.ErrClosed},
 		known:  make(map[*registry.Live]*member),
 	}
-	if p, ok := cfg.Policy.(PeakEWMA); ok && p.Decay > 0 {
-		b.decay = p.Decay
+	if p, ok := cfg.Policy.(decaying); ok {
+		b.decay = p.decay()
 	}
 	_, known := cfg.Policy.(untimed)
 	b.timed = !known

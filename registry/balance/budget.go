@@ -27,10 +27,13 @@ func (b *budget) init(r Retry) {
 }
 
 // earn adds what a call earns.
-func (b *budget) earn() {
+func (b *budget) earn() { b.add(b.earned) }
+
+// add adds tokens, up to burst.
+func (b *budget) add(tokens int64) {
 	for {
 		n := b.tokens.Load()
-		if n >= b.burst || b.tokens.CompareAndSwap(n, min(b.burst, n+b.earned)) {
+		if n >= b.burst || b.tokens.CompareAndSwap(n, min(b.burst, n+tokens)) {
 			return
 		}
 	}
@@ -54,8 +57,8 @@ func (b *budget) spend() bool {
 
 // refund gives back the token of a retry that was not made after all.
 func (b *budget) refund() {
-	if !b.unlimited {
-		b.tokens.Add(token)
-	}
 	b.retries.Add(^uint64(0))
+	if !b.unlimited {
+		b.add(token)
+	}
 }

@@ -51,10 +51,9 @@ type pool struct {
 	whole []entry
 	index []int
 
-	// ramping tells that some of list are held back by SlowStart and others are
-	// not; ripe are those that are not, for policies without places.
-	ramping bool
-	ripe    *pool
+	// ripe are those of list that are not held back by SlowStart; nil: nobody
+	// is, or there are no others.
+	ripe *pool
 }
 
 // weightsOf is the weights of some entries, and whether they are all equal.
@@ -109,17 +108,22 @@ func (b *Balancer) build(snap *registry.Snapshot, now int64) *state {
 			total++
 		}
 	}
-	s.panic = total+starting > 0 && float64(s.usable) < b.cfg.PanicThreshold*float64(total) ||
+	s.panic = float64(s.usable) < b.cfg.PanicThreshold*float64(total)-tiny ||
 		total == 0 && starting > 0 && b.cfg.PanicThreshold >= 0
-	if was := b.state.Load(); s.panic != (was != nil && was.panic) {
-		b.panicked(s.panic, s.usable, total, now)
-	}
 	if s.panic {
 		b.scatter(s, total > 0)
 	} else {
 		b.settle(s, now)
 	}
-	s.ramping = s.home != nil && s.home.ramping || s.away != nil && s.away.ramping
+	// Here all is made that the user has a part in, and may have panicked: what
+	// comes now happens once.
+	if was := b.state.Load(); s.panic != (was != nil && was.panic) {
+		b.panicked(s.panic, s.usable, total, now)
+	}
+	for i := range s.members {
+		b.free(s.members[i].m, now)
+	}
+	s.ramping = s.home != nil && s.home.ripe != nil || s.away != nil && s.away.ripe != nil
 	return s
 }
 
@@ -201,10 +205,8 @@ func (b *Balancer) subset(list []entry) []entry {
 // assess finds out whether a member can be picked.
 func (b *Balancer) assess(e *entry, s *state, now int64) {
 	e.m.chosen = b.round
-	x := &e.m.ejection
-	if x.end(now) {
-		b.ejected(e.m, false, 0, now)
-	}
+	x := e.m.ejection // a copy: see free
+	x.end(now)
 	e.since = b.time.of(e.ep.Since())
 	if x.times > 0 && !x.on {
 		e.since = max(e.since, x.freed)
@@ -219,6 +221,16 @@ func (b *Balancer) assess(e *entry, s *state, now int64) {
 		if over := b.ramp.over(e.since); over > now {
 			s.next = min(s.next, over)
 		}
+	}
+}
+
+// free ends the ejection of a member whose time is over. What came of calls
+// meanwhile is not held against it.
+func (b *Balancer) free(m *member, now int64) {
+	if m.ejection.end(now) {
+		m.tally.row.Store(0)
+		m.tally.take()
+		b.ejected(m, false, 0, now)
 	}
 }
 
@@ -275,7 +287,7 @@ func (b *Balancer) homeShare(s *state, near int) float64 {
 	case b.cfg.SpillBelow < 0:
 		return 1
 	}
-	return min(1, float64(near)/float64(total)/b.cfg.SpillBelow)
+	return min(1, float64(near)/float64(total)/b.cfg.SpillBelow+tiny)
 }
 
 func choose(list []entry, by func(*entry) bool) []entry {
@@ -296,33 +308,41 @@ func (b *Balancer) ripening(at place, list, whole []entry, now int64) *pool {
 		return p
 	}
 	ripe := choose(list, func(e *entry) bool { return b.ramp.over(e.since) <= now })
-	p.ramping = 0 < len(ripe) && len(ripe) < len(list)
-	if p.ramping && !b.keepsPlaces {
-		p.ripe = &pool{b: b, list: ripe, worst: p.worst}
-		p.ripe.picker = b.picker(&b.ripePickers[at], p.ripe)
+	if len(ripe) == 0 || len(ripe) == len(list) {
+		return p
 	}
+	p.ripe = b.places(ripe, whole, p.worst)
+	if b.keepsPlaces {
+		p.ripe.picker = b.cfg.Policy.NewPicker(Candidates{p.ripe}, p.picker) // of the same members
+		return p
+	}
+	p.ripe.picker = b.cfg.Policy.NewPicker(Candidates{p.ripe}, b.ripePickers[at])
+	b.ripePickers[at] = p.ripe.picker
 	return p
 }
 
 // pool makes one with a picker.
 func (b *Balancer) pool(at place, list, whole []entry, worst registry.Health) *pool {
-	p := &pool{b: b, list: list, worst: worst}
-	if b.keepsPlaces {
-		p.whole, p.index = whole, make([]int, len(whole))
-		next := 0
-		for i := range whole {
-			p.index[i] = -1
-			if next < len(list) && list[next].live == whole[i].live {
-				p.index[i] = next
-				next++
-			}
-		}
-	}
-	p.picker = b.picker(&b.pickers[at], p)
+	p := b.places(list, whole, worst)
+	p.picker = b.cfg.Policy.NewPicker(Candidates{p}, b.pickers[at])
+	b.pickers[at] = p.picker
 	return p
 }
 
-func (b *Balancer) picker(old *Picker, p *pool) Picker {
-	*old = b.cfg.Policy.NewPicker(Candidates{p}, *old)
-	return *old
+// places makes a pool without a picker.
+func (b *Balancer) places(list, whole []entry, worst registry.Health) *pool {
+	p := &pool{b: b, list: list, worst: worst}
+	if !b.keepsPlaces {
+		return p
+	}
+	p.whole, p.index = whole, make([]int, len(whole))
+	next := 0
+	for i := range whole {
+		p.index[i] = -1
+		if next < len(list) && list[next].live == whole[i].live {
+			p.index[i] = next
+			next++
+		}
+	}
+	return p
 }

@@ -2,6 +2,7 @@ package balance
 
 import (
 	"context"
+	"errors"
 
 	"github.com/mainstay-go/mainstay/registry"
 )
@@ -40,12 +41,18 @@ func DoWith[T any](ctx context.Context, b *Balancer, q Query, fn func(context.Co
 
 // call makes one attempt.
 func call[T any](ctx context.Context, b *Balancer, p Pick, fn func(context.Context, *registry.Endpoint) (T, error)) (v T, err error) {
-	err = errAborted // in case fn does not return
-	defer func() { p.Done(err) }()
+	told := errAborted // in case fn does not return
+	defer func() { p.Done(told) }()
+	timed := ctx
 	if d := b.cfg.Retry.AttemptTimeout; d > 0 {
-		timed, cancel := b.time.withTimeout(ctx, d)
+		var cancel context.CancelFunc
+		timed, cancel = b.time.withTimeout(ctx, d)
 		defer cancel()
-		ctx = timed
 	}
-	return fn(ctx, p.Endpoint())
+	v, err = fn(timed, p.Endpoint())
+	told = err
+	if errors.Is(err, context.Canceled) && ctx.Err() == nil && errors.Is(context.Cause(timed), context.DeadlineExceeded) {
+		told = context.DeadlineExceeded // with a Clock that is not what Err says
+	}
+	return v, err
 }

@@ -1,5 +1,7 @@
 package balance
 
+import "math"
+
 // A verdict is a member that a rule wants ejected.
 type verdict struct {
 	m    *member
@@ -37,6 +39,9 @@ func (b *Balancer) judgeRates(now int64) {
 		calls, fails := s.members[i].m.tally.take()
 		rates[i] = rate{i: i, calls: calls, fails: fails}
 	}
+	for _, m := range b.known { // and of those that are out of it for now
+		m.tally.take()
+	}
 	var out []verdict
 	for _, r := range b.cfg.Outlier.judge(rates) {
 		out = append(out, verdict{s.members[r.i].m, r.rule})
@@ -48,20 +53,26 @@ func (b *Balancer) judgeRates(now int64) {
 func (b *Balancer) eject(all []verdict, now int64) {
 	s := b.adapt()
 	left := b.cfg.Outlier.cap(len(s.members)) - s.ejected
-	some := false
+	var out []verdict
 	for _, v := range all {
 		if left <= 0 || v.m.ejection.on || v.m.chosen != b.round {
 			continue // the others go on; who fails again asks again
 		}
+		out = append(out, v)
+		left--
+	}
+	if len(out) == 0 {
+		return
+	}
+	stale := *s
+	stale.next = math.MinInt64 // in case a policy panics now, the next pick tries again
+	b.state.Store(&stale)
+	for _, v := range out {
 		d := v.m.ejection.begin(b.cfg.Outlier, now)
 		v.m.rule = v.rule
 		v.m.tally.row.Store(0)
 		b.ejected(v.m, true, d, now)
-		left--
-		some = true
 	}
-	if some {
-		// At once, so that no pick that begins after this gets one of them.
-		b.state.Store(b.build(b.svc.Snapshot(), now))
-	}
+	// At once, so that no pick that begins after this gets one of them.
+	b.state.Store(b.build(b.svc.Snapshot(), now))
 }

@@ -69,12 +69,16 @@ func (ConsistentHash) keepsPlaces() {}
 
 // NewPicker implements [Policy].
 func (h ConsistentHash) NewPicker(c Candidates, old Picker) Picker {
-	p := &hashed{pool: c.pool, bound: h.Bound}
-	ids := make([]string, len(c.pool.whole))
-	for i := range c.pool.whole {
-		ids[i] = c.pool.whole[i].ep.ID()
+	p := &hashed{pool: c.pool, bound: h.Bound, place: c.pool.index}
+	whole := c.pool.whole
+	if whole == nil { // somebody's policy is made of this one
+		whole = c.pool.list
 	}
-	weights, _ := weightsOf(c.pool.whole)
+	ids := make([]string, len(whole))
+	for i := range whole {
+		ids[i] = whole[i].ep.ID()
+	}
+	weights, _ := weightsOf(whole)
 	if o, ok := old.(*hashed); ok && slices.Equal(o.ids, ids) && slices.Equal(o.weights, weights) {
 		p.ids, p.weights, p.maglev, p.rendezvous = o.ids, o.weights, o.maglev, o.rendezvous
 		return p // it is only that others are usable now
@@ -90,6 +94,7 @@ func (h ConsistentHash) NewPicker(c Candidates, old Picker) Picker {
 // hashed chooses among all members, also those that cannot be picked now.
 type hashed struct {
 	pool       *pool
+	place      []int // in pool.list, -1 if it is not in it; nil: the same
 	bound      float64
 	ids        []string
 	weights    []int
@@ -105,9 +110,8 @@ const probes = 32
 // key; when most members are out and the sequence has come to its end, Rendezvous
 // finds the rest.
 func (p *hashed) Pick(q Query, draw int) int {
-	key := q.Key
-	if key == 0 {
-		key = p.pool.b.random()
+	if q.Key == 0 {
+		q.Key = p.pool.b.random()
 	}
 	room := p.room()
 	var passed [maxDraws]int // choices that came before
@@ -119,13 +123,13 @@ func (p *hashed) Pick(q Query, draw int) int {
 	for {
 		i := -1
 		for p.maglev != nil && i < 0 && probe < probes {
-			if j := p.maglev.at(key + probe*increment); fits(j) {
+			if j := p.maglev.at(q.Key + probe*increment); fits(j) {
 				i = j
 			}
 			probe++
 		}
 		if i < 0 {
-			i = p.rendezvous.best(key, fits)
+			i = p.rendezvous.best(q.Key, fits)
 		}
 		switch {
 		case i < 0:
@@ -138,7 +142,12 @@ func (p *hashed) Pick(q Query, draw int) int {
 	}
 }
 
-func (p *hashed) index(i int) int { return p.pool.index[i] }
+func (p *hashed) index(i int) int {
+	if p.place == nil {
+		return i
+	}
+	return p.place[i]
+}
 
 // A room is what Bound leaves: each may have under way what limit times its
 // weight is, rounded up.
@@ -159,5 +168,9 @@ func (p *hashed) room() room {
 }
 
 func (r room) fits(e *entry) bool {
-	return r.limit < 0 || float64(e.live.InFlight()+1) <= math.Ceil(r.limit*float64(e.weight))
+	if r.limit < 0 {
+		return true
+	}
+	most := float64(r.limit * float64(e.weight))
+	return float64(e.live.InFlight()+1) <= math.Ceil(most*(1-1e-12)) // 1.25 of 5.6 is 7, not the next number
 }

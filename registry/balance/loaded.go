@@ -48,7 +48,7 @@ func (p *loaded) Pick(Query, int) int {
 		return i
 	}
 	if p.choices == len(list) {
-		return p.least(below(p.draws.b.random(), len(list)))
+		return p.least(p.draws.one())
 	}
 	var room [maxChoices]int
 	drawn := room[:p.choices]
@@ -62,8 +62,8 @@ func (p *loaded) Pick(Query, int) int {
 	return best
 }
 
-// least is the least loaded of all; of equal ones the first from a random
-// position on, so that an idle service is used evenly.
+// least is the least loaded of all; of equal ones the first from a position that
+// was drawn, so that an idle service is used in proportion.
 func (p *loaded) least(from int) int {
 	list := p.pool.list
 	best := from
@@ -99,6 +99,11 @@ type PeakEWMA struct {
 }
 
 const defaultDecay = 10 * time.Second
+
+func (p PeakEWMA) decay() time.Duration { return or(p.Decay, defaultDecay) }
+
+// decaying is the policy that says how long latencies are remembered.
+type decaying interface{ decay() time.Duration }
 
 func (p PeakEWMA) check(pr *problems) {
 	pr.check(p.Decay >= 0, "Policy.Decay", p.Decay, "0 or more")

@@ -15,6 +15,9 @@ const (
 	ruleSuccessRate = "success rate"
 )
 
+// tiny is what shares of counts may be wrong by, for being rounded.
+const tiny = 1e-9
+
 // A tally counts what came of the calls of one balancer to one endpoint.
 type tally struct {
 	row          atomic.Int32  // failures, since the last success
@@ -69,7 +72,7 @@ func (o *Outlier) cap(members int) int {
 	if o.MaxEjected < 0 {
 		return members
 	}
-	n := int(math.Floor(o.MaxEjected*float64(members) + 1e-9)) // 0.7 of 10 is 7
+	n := int(math.Floor(o.MaxEjected*float64(members) + tiny)) // 0.7 of 10 is 7
 	if o.AlwaysOne {
 		n = max(n, 1)
 	}
@@ -96,7 +99,7 @@ func (o *Outlier) judge(rates []rate) []rate {
 	least := math.Inf(-1) // the success rate below which an endpoint is ejected
 	if o.StdevFactor > 0 {
 		mean, stdev := meanStdev(rates)
-		least = mean - o.StdevFactor*stdev
+		least = mean - o.StdevFactor*stdev - tiny // of equal rates none is below
 	}
 	for i := range rates {
 		r := &rates[i]

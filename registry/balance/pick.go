@@ -54,15 +54,15 @@ func (p Pick) end(err error, latency time.Duration) {
 	// Before anything of the user's: a drain waits for this, and what follows
 	// may panic.
 	e.live.Release()
+	if done != nil {
+		defer func() { done(err) }() // whatever happens, since the gate waits for it
+	}
 	o := b.judge(err)
+	if o == success {
+		err = nil
+	}
 	if o != neither {
 		b.observe(e, o, start, latency)
-	}
-	if done != nil {
-		if o == success {
-			err = nil
-		}
-		done(err)
 	}
 }
 

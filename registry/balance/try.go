@@ -19,7 +19,7 @@ const (
 	maxDraws = 8
 
 	// maxChanges is how many changes in a row a pick without result follows.
-	maxChanges = 8
+	maxChanges = 100
 )
 
 // find finds an endpoint. When nothing could be picked, it makes sure that this
@@ -27,6 +27,9 @@ const (
 // be adapting them, or all of them may have left since.
 func (t *try) find() (*entry, error) {
 	b := t.b
+	if b.keepsPlaces && t.q.Key == 0 {
+		t.q.Key = max(1, b.random()) // one for all draws of this pick
+	}
 	for range maxChanges {
 		s, fresh := b.current()
 		if e := t.from(s); e != nil {
@@ -56,7 +59,7 @@ func (t *try) from(s *state) *entry {
 		t.q.now = t.b.time.now()
 	}
 	first, second := s.home, s.away
-	if second != nil && t.draw(s.home) >= s.stay {
+	if second != nil && t.draw(zoneSalt) >= s.stay {
 		first, second = second, first
 	}
 	if e := t.in(first); e != nil || second == nil {
@@ -65,13 +68,13 @@ func (t *try) from(s *state) *entry {
 	return t.in(second)
 }
 
-// draw is a random number. With a key and a policy that goes by keys it depends on
-// these, so that a key does not go to and fro.
-func (t *try) draw(p *pool) uint64 {
-	if p.b.keepsPlaces && t.q.Key != 0 {
-		return mix(t.q.Key ^ zoneSalt)
+// draw is a random number. With a policy that goes by keys it depends on the key
+// and what it is for, so that a key does not go to and fro.
+func (t *try) draw(salt uint64) uint64 {
+	if t.b.keepsPlaces {
+		return mix(t.q.Key ^ salt)
 	}
-	return p.b.random()
+	return t.b.random()
 }
 
 // zoneSalt makes the choice of the zone independent of that of the endpoint.
@@ -84,10 +87,7 @@ func (t *try) in(p *pool) *entry {
 		if e == nil {
 			break
 		}
-		if p.ramping && !t.ripe(e) {
-			if p.ripe == nil {
-				continue // the next choice of the key
-			}
+		if p.ripe != nil && !t.ripe(e) {
 			if e = p.ripe.pick(&t.q, draw); e == nil {
 				break
 			}
@@ -120,19 +120,18 @@ func (p *pool) pick(q *Query, draw int) *entry {
 	return &p.list[i]
 }
 
-// ripe decides whether an endpoint that may be ramping gets the call. With a key
-// that depends on the key, so that it moves to the endpoint once.
+// ripe decides whether an endpoint that may be ramping gets the call. As the
+// share rises a key moves to it once.
 func (t *try) ripe(e *entry) bool {
-	b := t.b
-	share := b.ramp.share(e.since, t.q.now)
+	share := t.b.ramp.share(e.since, t.q.now)
 	if share >= 1 {
 		return true
 	}
-	r := b.random
-	if b.keepsPlaces && t.q.Key != 0 {
-		return unit(mix(t.q.Key^idHash(e.ep.ID()))) < share
+	salt := uint64(0)
+	if t.b.keepsPlaces {
+		salt = idHash(e.ep.ID())
 	}
-	return unit(r()) < share
+	return unit(t.draw(salt)) < share
 }
 
 // unit maps a random number to [0, 1).
