@@ -313,3 +313,38 @@ func TestG14_ReplacedWhileRebuilding(t *testing.T) {
 		})
 	}
 }
+
+// All instances move to other addresses in one step, again and again: each
+// snapshot has them all.
+func TestG14_ReplacedInOneStep(t *testing.T) {
+	for _, n := range []int{1, 2, 300} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			r, b := with(t, balance.Config{}, numbered(n)...)
+			var stop atomic.Bool
+			var picks atomic.Int64
+			var wg sync.WaitGroup
+			for range 4 {
+				wg.Go(func() {
+					for !stop.Load() {
+						picks.Add(1)
+						p, err := b.Pick(bg)
+						if !assert.NoError(t, err) {
+							stop.Store(true)
+						}
+						p.Done(nil)
+					}
+				})
+			}
+			for i := 0; !stop.Load() && (i < 100 || picks.Load() < 4000); i++ {
+				moved := numbered(n)
+				for j := range moved {
+					moved[j].Addr = fmt.Sprintf("10.0.1.%d:80", i%250)
+				}
+				_, err := r.RegisterWith(bg, registry.RegisterConfig{}, moved...)
+				assert.NoError(t, err)
+			}
+			stop.Store(true)
+			wg.Wait()
+		})
+	}
+}
