@@ -158,7 +158,7 @@ func (x *expiry) retime(t *term, ttl time.Duration, now int64) (ended bool) {
 	case d == never:
 		d = after(now, ttl)
 	default:
-		d = after(d-int64(old), ttl)
+		d = max(now, after(d-int64(old), ttl)) // not in the past: that would look like a stall
 	}
 	t.ttl.Store(int64(max(ttl, 0)))
 	t.deadline.Store(d)

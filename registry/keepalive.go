@@ -18,6 +18,7 @@ func (l *Lease) KeepAlive(ctx context.Context) error {
 	if ctx == nil {
 		return errNilContext
 	}
+	_ = l.Renew() // a lease whose time is over has ended before, whether anybody has looked or not
 	l.keep(1)
 	defer l.keep(-1)
 	for {

@@ -39,8 +39,8 @@ func validScheme(s string) bool {
 
 // validHost takes host names and IP addresses without brackets.
 func validHost(s string) bool {
-	if _, err := netip.ParseAddr(s); err == nil {
-		return true
+	if ip, err := netip.ParseAddr(s); err == nil {
+		return ip.Zone() == ""
 	}
 	return validName(s)
 }
@@ -59,7 +59,7 @@ func validAddr(s string) bool {
 	if inner, ok := strings.CutPrefix(host, "["); ok {
 		inner, ok = strings.CutSuffix(inner, "]")
 		ip, err := netip.ParseAddr(inner)
-		return ok && err == nil && ip.Is6()
+		return ok && err == nil && ip.Is6() && only(ip.Zone(), "-_.")
 	}
 	return validName(host)
 }
