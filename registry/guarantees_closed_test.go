@@ -55,6 +55,10 @@ func TestG39_VerbsAfterClose(t *testing.T) {
 			return r.Sync(bg, "f", quietBackend{registry.Static()}, registry.SyncConfig{})
 		}},
 		"Import": {registry.OpImport, func(r *registry.Registry, _ *registry.Lease) error {
+			_, err := r.Import(bg, strings.NewReader(strings.ReplaceAll(oneExported, `"i"`, `"new"`)), 0)
+			return err
+		}},
+		"Import, known": {registry.OpImport, func(r *registry.Registry, _ *registry.Lease) error {
 			_, err := r.Import(bg, strings.NewReader(oneExported), 0)
 			return err
 		}},
@@ -86,10 +90,12 @@ func TestG39_VerbsAfterClose(t *testing.T) {
 		var j journal
 		r := unclosed(t, registry.Config{Hooks: j.hooks()})
 		l := register(t, r, leased("a", time.Minute))
+		_, err := r.Import(bg, strings.NewReader(oneExported), 0)
+		require.NoError(t, err)
 		require.NoError(t, r.Close(bg))
 		before := r.Service("orders").Snapshot()
 		j.take()
-		err := c.do(r, l)
+		err = c.do(r, l)
 		require.ErrorIs(t, err, registry.ErrClosed)
 		var e *registry.Error
 		require.ErrorAs(t, err, &e)

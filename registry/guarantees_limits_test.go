@@ -155,6 +155,29 @@ func TestG7_LimitsByDefault(t *testing.T) {
 	register(t, r, big)
 }
 
+// The limits that take many to reach, by default.
+func TestG7_LargeLimitsByDefault(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRegistry(t, registry.Config{})
+		_, err := r.RegisterWith(bg, registry.RegisterConfig{}, numbered(100_001, 0)...)
+		breached(t, err, "Limits.Instances")
+		require.ErrorContains(t, err, "Limits.Instances is 100000,")
+
+		ctx, cancel := context.WithCancel(bg)
+		s := r.Service("other")
+		for range 10_000 {
+			go func() { _, _ = s.Wait(ctx, s.Snapshot().Index()) }()
+		}
+		synctest.Wait()
+		_, err = s.Wait(ctx, 0)
+		breached(t, err, "Limits.Watchers")
+		cancel()
+		synctest.Wait()
+		_, err = s.Wait(bg, 0)
+		require.NoError(t, err)
+	})
+}
+
 // What others bring counts too, and is refused alone.
 func TestG7_LimitsOfFeeds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
