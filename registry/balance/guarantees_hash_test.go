@@ -2,6 +2,7 @@ package balance_test
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -297,6 +298,20 @@ func TestG30_boundLetsKeysHome(t *testing.T) {
 			first.Done(nil)
 			third := pickWith(t, b, balance.Query{Key: keys[0]})
 			assert.Equal(t, first.Endpoint().ID(), third.Endpoint().ID())
+		})
+	}
+}
+
+// G30: a Bound that nobody can reach is none, however many calls there are.
+func TestG30_boundWithoutEnd(t *testing.T) {
+	for name, policy := range hashes() {
+		t.Run(name, func(t *testing.T) {
+			policy.Bound = math.MaxFloat64
+			_, b := with(t, balance.Config{Policy: policy}, numbered(10)...)
+			want := homes(t, b, []uint64{30})
+			for range 20 {
+				assert.Equal(t, want[0], pickWith(t, b, balance.Query{Key: 30}).Endpoint().ID())
+			}
 		})
 	}
 }

@@ -211,6 +211,21 @@ func TestG34_ratesOfOneInterval(t *testing.T) {
 	assert.Empty(t, ejectedIDs(b), "19 calls are too few, however often")
 }
 
+// G34: nor does it wait for an endpoint that was no member when the Interval was
+// judged.
+func TestG34_ratesOfAbsentMember(t *testing.T) {
+	r, b, clk, _ := watched(t, 6, balance.Outlier{Consecutive: -1, FailureRate: 0.5, MinEndpoints: 1})
+	traffic(t, b, 20, map[string]int{"i001": 20})
+	register(t, r, weighted("i001", -1))
+	clk.pass(10 * time.Second)
+	calls(t, b, "i000", 1, nil)
+	register(t, r, instance("i001"))
+	calls(t, b, "i001", 1, nil)
+	clk.pass(10 * time.Second)
+	calls(t, b, "i000", 1, nil)
+	assert.Empty(t, ejectedIDs(b), "one good call is all there was in this Interval")
+}
+
 // G34: rules that trip together are one ejection.
 func TestG34_together(t *testing.T) {
 	_, b, clk, j := watched(t, 6, balance.Outlier{Consecutive: 30, FailureRate: 0.5, StdevFactor: 1})
@@ -304,6 +319,30 @@ func TestG34_places(t *testing.T) {
 	assert.Equal(t, []string{"i001", "i002"}, ejectedIDs(b))
 	clk.pass(defaultBase)
 	assert.Empty(t, ejectedIDs(b))
+}
+
+// G34: calls to an endpoint that left, or is no member any more, eject nobody.
+func TestG34_leftBefore(t *testing.T) {
+	for name, leave := range map[string]func(t *testing.T, r *registry.Registry){
+		"removed": func(t *testing.T, r *registry.Registry) { deregister(t, r, "i000") },
+		"elsewhere": func(t *testing.T, r *registry.Registry) {
+			in := instance("i000")
+			in.Addr = "10.0.0.9:80"
+			register(t, r, in)
+		},
+		"not to be picked": func(t *testing.T, r *registry.Registry) { register(t, r, weighted("i000", -1)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, b, _, j := watched(t, 3, balance.Outlier{Consecutive: 1})
+			p := pickOf(t, b, "i000")
+			leave(t, r)
+			p.Done(errSick)
+			assert.Zero(t, b.Stats().Ejected)
+			assert.Empty(t, j.ejected())
+			calls(t, b, "i001", 1, errSick)
+			assert.Equal(t, []string{"i001"}, ejectedIDs(b))
+		})
+	}
 }
 
 // G34: nobody else sees it: not the registry, nor another balancer.
