@@ -15,9 +15,9 @@ import (
 // ramp is how long slow start lasts in tests.
 const ramp = 10 * time.Second
 
-// slowly is a registry with four ripe instances and a fifth one, "new", that has
+// newcomer is a registry with four ripe instances and a fifth one, "new", that has
 // just become usable, and what is needed to go on.
-func slowly(t *testing.T, cfg balance.Config) (*registry.Registry, *balance.Balancer, *handClock) {
+func newcomer(t *testing.T, cfg balance.Config) (*registry.Registry, *balance.Balancer, *handClock) {
 	t.Helper()
 	clk := newHandClock()
 	r := newRegistry(t, registry.Config{Clock: clk})
@@ -57,7 +57,7 @@ func requireShare(t *testing.T, b *balance.Balancer, id string, share float64) {
 func TestG33_share(t *testing.T) {
 	for name, policy := range policies() {
 		t.Run(name, func(t *testing.T) {
-			_, b, clk := slowly(t, balance.Config{Policy: policy})
+			_, b, clk := newcomer(t, balance.Config{Policy: policy})
 			for step := range 12 {
 				requireShare(t, b, "new", min(1, max(0.1, float64(step)/10)))
 				clk.pass(ramp / 10)
@@ -80,7 +80,7 @@ func TestG33_curve(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			_, b, clk := slowly(t, balance.Config{Policy: balance.RoundRobin{}, SlowStartFloor: c.floor, SlowStartCurve: c.curve})
+			_, b, clk := newcomer(t, balance.Config{Policy: balance.RoundRobin{}, SlowStartFloor: c.floor, SlowStartCurve: c.curve})
 			for _, want := range c.want {
 				requireShare(t, b, "new", want)
 				clk.pass(ramp / 4)
@@ -120,7 +120,7 @@ func TestG33_since(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			setup := func(t *testing.T) (*balance.Balancer, *handClock) {
 				t.Helper()
-				r, b, clk := slowly(t, balance.Config{Policy: balance.RoundRobin{}, Outlier: &balance.Outlier{Consecutive: 1}})
+				r, b, clk := newcomer(t, balance.Config{Policy: balance.RoundRobin{}, Outlier: &balance.Outlier{Consecutive: 1}})
 				become(t, r, b, clk)
 				return b, clk
 			}
@@ -145,7 +145,7 @@ func TestG33_since(t *testing.T) {
 // G33: a change of anything else does not begin it anew, nor does a registration
 // of the same.
 func TestG33_notAnew(t *testing.T) {
-	r, b, clk := slowly(t, balance.Config{Policy: balance.RoundRobin{}})
+	r, b, clk := newcomer(t, balance.Config{Policy: balance.RoundRobin{}})
 	clk.pass(ramp / 2)
 	in := instance("new")
 	register(t, r, in)
@@ -170,7 +170,7 @@ func TestG33_nobodyRipe(t *testing.T) {
 			assert.Equal(t, 100, got[id], id)
 		}
 	}
-	r, b, clk := slowly(t, balance.Config{Policy: balance.RoundRobin{}, PanicThreshold: -1})
+	r, b, clk := newcomer(t, balance.Config{Policy: balance.RoundRobin{}, PanicThreshold: -1})
 	for _, id := range []string{"i000", "i001", "i002", "i003"} {
 		setHealth(t, r, id, registry.Critical)
 	}
@@ -186,7 +186,7 @@ func TestG33_nobodyRipe(t *testing.T) {
 func TestG33_onlyChoice(t *testing.T) {
 	for name, policy := range policies() {
 		t.Run(name, func(t *testing.T) {
-			r, b, _ := slowly(t, balance.Config{Policy: policy, SlowStartFloor: 1e-9})
+			r, b, _ := newcomer(t, balance.Config{Policy: policy, SlowStartFloor: 1e-9})
 			q := balance.Query{Key: 7, Exclude: tried(endpoint(t, r, "i000"), endpoint(t, r, "i001"), endpoint(t, r, "i002"), endpoint(t, r, "i003"))}
 			for range 20 {
 				assert.Equal(t, []string{"new"}, sequenceWith(t, b, q, 1))
