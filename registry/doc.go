@@ -172,7 +172,8 @@
 //
 // Snapshot and Get take no lock and allocate nothing (BenchmarkSnapshot); if an
 // instance of the service has a TTL they read the clock. Renew is one
-// compare-and-swap (BenchmarkRenew). A change copies the list of a service up to
-// 4,096 instances and a page of at most 1,024 beyond (BenchmarkRegister). How that
-// compares with other libraries is in examples/benchmarks/RESULTS.md.
+// compare-and-swap (BenchmarkRenew). A change copies the list of a service up to 512
+// instances, and beyond that a page of at most 512 and the table of pages
+// (BenchmarkRegister). How that compares with other libraries is in
+// examples/benchmarks/RESULTS.md.
 package registry

@@ -159,11 +159,10 @@ func (in *Instance) check(p *problems, lim Limits) {
 		p.check(printable(v), "Meta["+quoted(k)+"]", v, text)
 	}
 	p.check(size <= lim.MetaBytes, "Limits.MetaBytes", size, fmt.Sprintf("at most %d bytes of strings", lim.MetaBytes))
-	seen := make(map[any]bool, len(in.Attrs))
-	for _, a := range in.Attrs {
+	for i, a := range in.Attrs {
 		p.check(a.key != nil, "Attrs", words("zero"), "what Key.Value returns")
-		p.check(a.key == nil || !seen[a.key], "Attrs", a.name, "every key once")
-		seen[a.key] = true
+		before := func(o Attr) bool { return a.key != nil && o.key == a.key }
+		p.check(!slices.ContainsFunc(in.Attrs[:i], before), "Attrs", a.name, "every key once")
 	}
 	in.Check.check(p)
 }

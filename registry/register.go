@@ -68,7 +68,10 @@ type group struct {
 // openAll locks the rosters for some instances, in order of name, so that two
 // calls cannot wait for each other.
 func (r *Registry) openAll(all []*Instance) []*group {
-	byName := make(map[string]*group, 1)
+	if len(all) == 1 { // as most calls are
+		return []*group{{r.open(all[0].Service), all, []int{0}}}
+	}
+	byName := make(map[string]*group)
 	for i, in := range all {
 		g := byName[in.Service]
 		if g == nil {
@@ -131,14 +134,19 @@ func (r *Registry) authorize(ctx context.Context, op Op, ins ...Instance) error 
 // normal returns the instances as they are kept, or all that is wrong with them.
 func (r *Registry) normal(op Op, w word, ins []Instance) ([]*Instance, error) {
 	all := make([]*Instance, len(ins))
-	seen := make(map[Ref]bool, len(ins))
+	var seen map[Ref]bool
+	if len(ins) > 1 {
+		seen = make(map[Ref]bool, len(ins))
+	}
 	var errs []error
 	for i, in := range ins {
 		n, p := in.normal(r.cfg.TTL, r.cfg.Limits)
 		w.check(&p)
 		ref := Ref{in.Service, or(in.ID, in.Addr)}
 		p.check(!seen[ref], "ID", ref.ID, "every one once")
-		seen[ref] = true
+		if seen != nil {
+			seen[ref] = true
+		}
 		if err := p.of(op, ref.Service, ref.ID); err != nil {
 			errs = append(errs, err)
 		}

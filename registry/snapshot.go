@@ -43,9 +43,11 @@ type pages struct {
 	starts []int         // the position of the first of each page
 }
 
+// A change copies a page and the table of pages, which is least with about as
+// many bytes in the one as in the other.
 const (
-	flatMax = 4096 // up to here one page is the quickest to read and to copy
-	pageMax = 512
+	flatMax = 512
+	pageMax = 256
 )
 
 func (p *pages) at(i int) *Endpoint {
@@ -114,18 +116,19 @@ func (p *pages) with(edits []edit) pages {
 		return paged(merge(flat, edits))
 	}
 	next := make([][]*Endpoint, 0, len(p.pages)+len(edits)/pageMax+1)
-	for i, page := range p.pages {
+	for done := 0; ; {
+		if len(edits) == 0 {
+			return assemble(append(next, p.pages[done:]...))
+		}
+		i := p.page(edits[0].id)
+		next = append(next, p.pages[done:i]...)
 		n := len(edits) // how many of them belong to this page
-		if i+1 < len(p.pages) {
-			n, _ = slices.BinarySearchFunc(edits, p.pages[i+1][0].in.ID, func(e edit, id string) int { return cmp.Compare(e.id, id) })
+		if done = i + 1; done < len(p.pages) {
+			n, _ = slices.BinarySearchFunc(edits, p.pages[done][0].in.ID, func(e edit, id string) int { return cmp.Compare(e.id, id) })
 		}
-		if n > 0 {
-			page = merge(page, edits[:n])
-			edits = edits[n:]
-		}
-		next = appendCut(next, page)
+		next = appendCut(next, merge(p.pages[i], edits[:n]))
+		edits = edits[n:]
 	}
-	return assemble(next)
 }
 
 // merge is a page after some edits; it does not touch the page.
