@@ -1,0 +1,5 @@
+//go:build !race
+
+package registryhttp_test
+
+const raceEnabled = false
