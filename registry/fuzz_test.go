@@ -196,7 +196,7 @@ func FuzzAddr(f *testing.F) {
 		ip, notIP := netip.ParseAddr(host)
 		want := err == nil && n > 0 && strconv.FormatUint(n, 10) == port
 		if strings.HasPrefix(s, "[") {
-			want = want && notIP == nil && ip.Is6() && (ip.Zone() == "" || validName(ip.Zone()))
+			want = want && notIP == nil && ip.Is6() && only(ip.Zone(), "-_.")
 		} else {
 			want = want && validName(host)
 		}
@@ -212,9 +212,9 @@ func FuzzAddr(f *testing.F) {
 // in and taken out.
 func FuzzPages(f *testing.F) {
 	f.Add(uint16(0), []byte{0, 1, 2, 3})
-	f.Add(uint16(flatMax-2), []byte("abcdefghijklmnopqrstuvwxyz"))
+	f.Add(uint16(flatMax-2), []byte("abcdefgh"))
 	f.Add(uint16(flatMax+1), []byte{255, 254, 1, 0, 9, 9, 9, 128})
-	f.Add(uint16(3*flatMax), []byte(strings.Repeat("0987654321", 10)))
+	f.Add(uint16(2*flatMax), []byte("0987654321"))
 	f.Fuzz(func(t *testing.T, n uint16, b []byte) {
 		if n > 4*flatMax || len(b) > 200 {
 			return

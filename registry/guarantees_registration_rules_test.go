@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
 	"strings"
@@ -178,11 +179,20 @@ func TestG5_Misuse(t *testing.T) {
 	assert.Zero(t, r.Service("no/name").Snapshot().Len())
 	assert.Equal(t, []string{"a"}, present(r.Service("orders")))
 	require.NoError(t, l.Err())
+	for field, all := range map[string][]registry.Preserve{
+		"MaxEvict": {{MaxEvict: 1.1}, {MaxEvict: math.NaN()}, {MaxEvict: math.Inf(1)}, {MaxEvict: math.Inf(-1)}},
+		"Window":   {{Window: -1}, {Window: math.MinInt64}},
+		"MaxHold":  {{MaxHold: -1}},
+	} {
+		for _, p := range all {
+			_, err := registry.New(registry.Config{Preserve: p})
+			require.ErrorContains(t, err, "Preserve."+field+" is ")
+			assert.Panics(t, func() { registry.MustNew(registry.Config{Preserve: p}) })
+		}
+	}
+	_, err = registry.New(registry.Config{Preserve: registry.Preserve{MaxEvict: 2, Window: -1, MaxHold: -1}})
 	for _, field := range []string{"MaxEvict", "Window", "MaxHold"} {
-		p := map[string]registry.Preserve{"MaxEvict": {MaxEvict: 1.1}, "Window": {Window: -1}, "MaxHold": {MaxHold: -1}}[field]
-		_, err := registry.New(registry.Config{Preserve: p})
-		require.ErrorContains(t, err, "Preserve."+field)
-		assert.Panics(t, func() { registry.MustNew(registry.Config{Preserve: p}) })
+		require.ErrorContains(t, err, "Preserve."+field, "all problems are told")
 	}
 }
 

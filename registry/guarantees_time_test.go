@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -253,6 +254,49 @@ func TestG10_RenewIsLockFree(t *testing.T) {
 	})
 }
 
+// A renewal that is granted holds for a TTL from the clock's reading, and one that
+// is refused leaves nothing behind, however close the expiry is.
+func TestG10_RenewAgainstExpiry(t *testing.T) {
+	const ttl = 10 * time.Second
+	rounds := 3000
+	if raceEnabled {
+		rounds = 500
+	}
+	clk := newHandClock()
+	r := newRegistry(t, registry.Config{Clock: clk})
+	s := r.Service("orders")
+	granted := 0
+	for i := range rounds {
+		l := register(t, r, leased("a", ttl))
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for k := range 6 {
+				clk.sleep(ttl/2 + time.Duration(i%3)*time.Second)
+				if k%2 == 0 {
+					r.Sweep()
+				}
+			}
+		})
+		for range 6 {
+			before := clk.asleep.Load()
+			err := l.Renew()
+			_, ok := s.Get("a")
+			after := clk.asleep.Load()
+			if err != nil {
+				require.ErrorIs(t, err, registry.ErrLeaseLost)
+				require.False(t, ok)
+				continue
+			}
+			granted++
+			require.True(t, ok || after-before >= int64(ttl))
+		}
+		wg.Wait()
+		clk.sleep(ttl)
+		require.Empty(t, present(s))
+	}
+	assert.Positive(t, granted)
+}
+
 // A lease that is held is restored by Renew, with its generation.
 func TestG10_RenewRestoresStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -278,7 +322,7 @@ func TestG10_RenewRestoresStale(t *testing.T) {
 		assert.Equal(t, []bool{true, false}, []bool{turns[0].Active, turns[1].Active})
 		assert.Equal(t, []int{10, 0}, []int{turns[0].Held, turns[1].Held})
 		time.Sleep(10*time.Second - 1)
-		assert.Len(t, present(s), 10, "it holds for a TTL from the renewal")
+		assert.Len(t, withHealth(s, registry.Passing), 10, "it holds for a TTL from the renewal")
 		require.NoError(t, r.Close(bg))
 		require.ErrorIs(t, leases[5].Renew(), registry.ErrClosed)
 	})

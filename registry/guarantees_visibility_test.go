@@ -47,7 +47,10 @@ func TestG14_ReadsShowWhatWasWritten(t *testing.T) {
 							}
 						}
 						snap, err := s.Wait(bg, 0)
-						if _, ok := snap.Get(id); !assert.NoError(t, err) || !assert.True(t, ok) {
+						if !assert.NoError(t, err) {
+							return
+						}
+						if _, ok := snap.Get(id); !assert.True(t, ok) {
 							return
 						}
 						if !assert.NoError(t, l.Deregister()) {

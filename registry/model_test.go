@@ -65,7 +65,7 @@ func newModel(t *testing.T, seed uint64) *model {
 func TestModel(t *testing.T) {
 	seeds, steps := 300, 150
 	if raceEnabled {
-		seeds = 30
+		seeds = 20
 	}
 	for seed := range seeds {
 		synctest.Test(t, func(t *testing.T) {

@@ -59,9 +59,14 @@ func (l *plain) check(edits map[string]*Endpoint) {
 	require.Equal(l.t, len(all), p.len)
 	require.True(l.t, slices.Equal(all, p.slice()), "slice")
 	require.True(l.t, slices.Equal(all, slices.Collect(p.all)), "all")
-	for i, e := range all {
+	// A long list is looked at here and there, by a step that no page is a multiple of.
+	for i := 0; i < len(all); i += 1 + len(all)/501 {
+		e := all[i]
 		if p.at(i) != e {
 			require.Failf(l.t, "at", "%d of %d", i, len(all))
+		}
+		if got, ok := p.get(e.in.ID); got != e || !ok {
+			require.Failf(l.t, "get", "%s of %d", e.in.ID, len(all))
 		}
 	}
 	var walked []*Endpoint
@@ -73,11 +78,6 @@ func (l *plain) check(edits map[string]*Endpoint) {
 		e, ok := p.get(id)
 		require.Equal(l.t, l.want[id], e, id)
 		require.Equal(l.t, l.want[id] != nil, ok, id)
-	}
-	for _, e := range all {
-		if got, ok := p.get(e.in.ID); got != e || !ok {
-			require.Failf(l.t, "get", "%s of %d", e.in.ID, len(all))
-		}
 	}
 	for id := range edits {
 		probe(id)
@@ -128,13 +128,13 @@ func (l *plain) edit(rnd *rand.Rand, n int, out float64) {
 
 // All sizes around those at which pages are cut or made one again.
 func TestPages(t *testing.T) {
-	for _, n := range []int{0, 1, 2, pageMax - 1, pageMax, pageMax + 1, flatMax - 1, flatMax, flatMax + 1, flatMax + pageMax, 2*flatMax + 1, 20_000} {
+	for _, n := range []int{0, 1, 2, pageMax - 1, pageMax, pageMax + 1, flatMax - 1, flatMax, flatMax + 1, 2*flatMax + 1} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			l := newPlain(t)
 			l.grow(n)
 			l.apply(nil)
 			ids := []string{key(0), key(n / 2), key(n/2) + "x", key(max(0, n-1)), key(n), "zzz"}
-			if n > flatMax+pageMax {
+			if n >= flatMax-1 {
 				ids = ids[2:4]
 			}
 			for _, id := range ids {

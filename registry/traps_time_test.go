@@ -102,6 +102,32 @@ func TestTrap_WallClockTTLs(t *testing.T) {
 	assert.Empty(t, present(s))
 }
 
+// A clock that goes back makes leases last longer, and nothing else: what has
+// gone stays gone, no index goes back, and time goes on from there.
+func TestTrap_AClockGoesBack(t *testing.T) {
+	for name, stallAfter := range map[string]time.Duration{"default": 0, "with StallAfter": time.Second} {
+		clk := newHandClock()
+		r := newRegistry(t, registry.Config{Clock: clk, Preserve: registry.Preserve{StallAfter: stallAfter}})
+		s := r.Service("orders")
+		register(t, r, leased("a", 10*time.Second))
+		b := register(t, r, leased("b", 20*time.Second))
+		clk.sleep(10 * time.Second)
+		assert.Equal(t, []string{"b"}, present(s), name)
+		index := s.Snapshot().Index()
+		clk.sleep(-time.Hour)
+		assert.Equal(t, []string{"b"}, present(s), name)
+		assert.Equal(t, index, s.Snapshot().Index(), name)
+		require.NoError(t, b.Renew(), name)
+		register(t, r, leased("c", 10*time.Second))
+		clk.sleep(10*time.Second - 1)
+		assert.Equal(t, []string{"b", "c"}, present(s), name)
+		clk.sleep(1)
+		assert.Equal(t, []string{"b"}, present(s), name)
+		clk.sleep(time.Hour)
+		assert.Empty(t, present(s), "%s: at the deadline it had", name)
+	}
+}
+
 // Everywhere: a fleet expires because the machine it registered with was paused.
 func TestTrap_APauseKillsAFleet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
