@@ -113,26 +113,31 @@ func TestG26_Latencies(t *testing.T) {
 // Failing at once makes nobody look quick: the sample is the endpoint's own
 // estimate or the mean of all, whichever is more, unless it took longer.
 func TestG26_TheSampleOfAFailure(t *testing.T) {
+	const e1 = 0.36788 // what is left of an estimate after 10 seconds
 	for name, c := range map[string]struct {
-		id   string
-		took time.Duration
-		want time.Duration
+		id         string
+		wait, took time.Duration
+		want       float64 // seconds
 	}{
-		"below the mean":    {"a", 0, 2 * time.Second},
-		"above the mean":    {"b", 0, 3 * time.Second},
-		"without a sample":  {"c", 0, 2 * time.Second},
-		"longer than all":   {"a", time.Minute, time.Minute},
-		"longer than own":   {"a", 1500 * time.Millisecond, 2 * time.Second},
-		"longer than mean":  {"a", 2500 * time.Millisecond, 2500 * time.Millisecond},
-		"a first, and slow": {"c", 5 * time.Second, 5 * time.Second},
+		"below the mean":     {"a", 0, 0, 2},
+		"above the mean":     {"b", 0, 0, 3},
+		"without a sample":   {"c", 0, 0, 2},
+		"longer than all":    {"a", 0, time.Minute, 60},
+		"longer than own":    {"a", 0, 1500 * time.Millisecond, 2},
+		"longer than mean":   {"a", 0, 2500 * time.Millisecond, 2.5},
+		"a first, and slow":  {"c", 0, 5 * time.Second, 5},
+		"later, below":       {"a", 10 * time.Second, 0, e1 + 2*e1*(1-e1)},
+		"later, above":       {"b", 10 * time.Second, 0, 3*e1 + 3*e1*(1-e1)},
+		"later, without one": {"c", 10 * time.Second, 0, 2 * e1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				_, b := with(t, balance.Config{Policy: balance.PeakEWMA{}}, named("a", "b", "c")...)
 				pickOf(t, b, "a").DoneAfter(nil, time.Second)
 				pickOf(t, b, "b").DoneAfter(nil, 3*time.Second)
+				time.Sleep(c.wait)
 				pickOf(t, b, c.id).DoneAfter(errSick, c.took)
-				assert.Equal(t, c.want, members(b)[c.id].Latency)
+				assert.InDelta(t, c.want, members(b)[c.id].Latency.Seconds(), 0.001)
 			})
 		})
 	}

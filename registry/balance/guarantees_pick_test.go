@@ -2,6 +2,7 @@ package balance_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -258,6 +259,25 @@ func TestG23_ExclusionLeavesTheRest(t *testing.T) {
 			require.Equal(t, []string{"i017"}, sequenceWith(t, b, q, 1))
 		}
 	})
+}
+
+// A copy of a Tried is a set of its own, however many are in it.
+func TestG23_TriedIsAValue(t *testing.T) {
+	r, _ := with(t, balance.Config{}, numbered(20)...)
+	one, other := endpoint(t, r, "i018"), endpoint(t, r, "i019")
+	var set balance.Tried
+	for i := range 18 {
+		a, b := set, set
+		a.Add(one)
+		b.Add(other)
+		require.True(t, a.Has(one) && !a.Has(other) && b.Has(other) && !b.Has(one), "after %d", i)
+		require.False(t, set.Has(one) || set.Has(other))
+		set.Add(endpoint(t, r, fmt.Sprintf("i%03d", i)))
+		set.Add(endpoint(t, r, fmt.Sprintf("i%03d", i)))
+	}
+	for i := range 18 {
+		require.True(t, set.Has(endpoint(t, r, fmt.Sprintf("i%03d", i))))
+	}
 }
 
 // Somebody adapts to a change and takes long over it. Who picks meanwhile goes

@@ -3,6 +3,7 @@ package balance_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -127,12 +128,31 @@ func writers() map[string]writer {
 	}
 }
 
+// slowly is a policy that takes its time over a change, so that many go by the
+// candidates of before.
+type slowly struct{ balance.Policy }
+
+func (p slowly) NewPicker(c balance.Candidates, old balance.Picker) balance.Picker {
+	for range 20 {
+		runtime.Gosched()
+	}
+	return p.Policy.NewPicker(c, old)
+}
+
+// yielding is a gate that lets others go first, between the choice of an instance
+// and the call being counted.
+var yielding = balance.GateFunc(func(context.Context) (func(error), error) {
+	runtime.Gosched()
+	return nil, nil
+})
+
 // Everybody picks while instances come, go, drain, expire and fall sick. Two stay
 // all the time, so that there always is something to pick.
 func TestG14_HammerOfPicks(t *testing.T) {
 	all := policies()
 	all["Maglev"] = balance.ConsistentHash{Table: 251} // the others take a millisecond for a change
 	all["Bound"] = balance.ConsistentHash{Table: 251, Bound: 1.25}
+	all["slow to adapt"] = slowly{balance.RoundRobin{}}
 	for name, policy := range all {
 		t.Run(name, func(t *testing.T) {
 			c, f := newHandClock(), &referee{}
@@ -140,6 +160,7 @@ func TestG14_HammerOfPicks(t *testing.T) {
 			registerAll(t, r, named("stays0", "stays1", "sick", "moving")...)
 			b := newBalancer(t, r, balance.Config{
 				Policy: policy, PanicThreshold: -1, SlowStart: 10 * time.Second, Outlier: &balance.Outlier{MaxEjected: 0.1},
+				Gate: func(*registry.Endpoint) balance.Gate { return yielding },
 			})
 			var stop atomic.Bool
 			var picks atomic.Int64
