@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mainstay-go/mainstay/registry"
 	"github.com/mainstay-go/mainstay/registry/balance"
 )
 
@@ -202,5 +203,16 @@ func TestG29_EstimatesDecayWhenRead(t *testing.T) {
 			assert.Equal(t, seen, members(b)["a"].Latency)
 			time.Sleep(10 * time.Second)
 		}
+	})
+}
+
+// A policy of the user's may leave the choice to one of the package.
+func TestG35_PoliciesMayBeWrapped(t *testing.T) {
+	eachPolicy(t, func(t *testing.T, policy balance.Policy) {
+		r, b := with(t, balance.Config{Policy: slowly{policy}, PanicThreshold: -1}, named("a", "b", "c")...)
+		only(t, b, "a", "b", "c")
+		setHealth(t, r, "b", registry.Critical)
+		only(t, b, "a", "c")
+		assert.Equal(t, []string{"c"}, keys(counts(sequenceWith(t, b, balance.Query{Key: 7, Exclude: tried(endpoint(t, r, "a"))}, 10))))
 	})
 }
