@@ -130,24 +130,26 @@ func TestG7_LimitOfWatchers(t *testing.T) {
 
 // Zero is the default, and negative no limit.
 func TestG7_LimitsByDefault(t *testing.T) {
+	many := make([]registry.Instance, 10_001)
+	for i := range many {
+		many[i] = instanceOf(fmt.Sprint("s", i), "a")
+	}
 	big := instance("a")
 	big.Version = strings.Repeat("x", 16<<10-len("orders"+"a"+"10.0.0.1:80"))
 	bigger := instance("a")
 	bigger.Version = big.Version + "x"
 
 	r := newRegistry(t, registry.Config{})
-	for i := range 10_000 {
-		register(t, r, instanceOf(fmt.Sprint("s", i), "a"))
-	}
-	_, err := r.Register(bg, instance("a"))
+	_, err := r.RegisterWith(bg, registry.RegisterConfig{}, many...)
 	breached(t, err, "Limits.Services")
+	_, err = r.RegisterWith(bg, registry.RegisterConfig{}, many[1:]...)
+	require.NoError(t, err)
 	_, err = r.Register(bg, bigger)
 	breached(t, err, "Limits.MetaBytes")
 
 	r = newRegistry(t, registry.Config{Limits: registry.Limits{Services: -1, Instances: -1, MetaBytes: -1, Watchers: -1}})
-	for i := range 10_001 {
-		register(t, r, instanceOf(fmt.Sprint("s", i), "a"))
-	}
+	_, err = r.RegisterWith(bg, registry.RegisterConfig{}, many...)
+	require.NoError(t, err)
 	register(t, r, bigger)
 	assert.Equal(t, 10_002, r.Stats().Services)
 
