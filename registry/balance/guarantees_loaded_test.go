@@ -216,3 +216,19 @@ func TestG35_PoliciesMayBeWrapped(t *testing.T) {
 		assert.Equal(t, []string{"c"}, keys(counts(sequenceWith(t, b, balance.Query{Key: 7, Exclude: tried(endpoint(t, r, "a"))}, 10))))
 	})
 }
+
+// Latencies that have been forgotten do not outweigh the calls under way.
+func TestG29_LoadOutlastsLatencies(t *testing.T) {
+	for name, after := range map[string]time.Duration{"long": 10 * time.Minute, "very long": 24 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				_, b := with(t, balance.Config{Policy: balance.PeakEWMA{}}, named("slow", "quick")...)
+				pickOf(t, b, "slow").DoneAfter(nil, time.Second)
+				pickOf(t, b, "quick").DoneAfter(nil, time.Millisecond)
+				time.Sleep(after)
+				pickOf(t, b, "quick")
+				assert.Equal(t, map[string]int{"slow": 100}, drawnOf(t, b, 100))
+			})
+		})
+	}
+}
