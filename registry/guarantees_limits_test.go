@@ -171,6 +171,7 @@ func TestG7_LargeLimitsByDefault(t *testing.T) {
 			go func() { _, _ = s.Wait(ctx, s.Snapshot().Index()) }()
 		}
 		synctest.Wait()
+		assert.Equal(t, 10_000, r.Stats().Watchers)
 		_, err = s.Wait(ctx, 0)
 		breached(t, err, "Limits.Watchers")
 		cancel()
