@@ -73,6 +73,28 @@ func TestG30_slowStartOfMany(t *testing.T) {
 	}
 }
 
+// G30, G36: the attempts of a key are the same ones each time, also while others
+// are ramping.
+func TestG30_slowStartOfAttempts(t *testing.T) {
+	for name, policy := range hashes() {
+		t.Run(name, func(t *testing.T) {
+			clk := newHandClock()
+			r := newRegistry(t, registry.Config{Clock: clk})
+			register(t, r, instance("ripe"))
+			clk.pass(ramp)
+			registerAll(t, r, numbered(3)...)
+			clk.pass(ramp / 2)
+			b := newBalancer(t, r, balance.Config{Policy: policy, SlowStart: ramp, Retry: balance.Retry{Attempts: 2, Budget: -1}})
+			for _, key := range userKeys(300) {
+				first, again := attempts{fail: 99}, attempts{fail: 99}
+				_, _ = balance.DoWith(bg, b, balance.Query{Key: key}, first.call)
+				_, _ = balance.DoWith(bg, b, balance.Query{Key: key}, again.call)
+				require.Equal(t, first.ids, again.ids)
+			}
+		})
+	}
+}
+
 // G30: zones do not make a key go to and fro: while the share of picks that stay
 // stands, a key has one endpoint, and as it falls keys only leave.
 func TestG30_zones(t *testing.T) {
