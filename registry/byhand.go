@@ -5,7 +5,7 @@ import "context"
 // Deregister takes an instance out by hand, whoever owns it: its lease is lost.
 // A feed that names it brings it back. It returns ErrNotFound if there is none.
 func (r *Registry) Deregister(ctx context.Context, service, id string) error {
-	return r.byHand(ctx, OpDeregister, service, id, func(ro *roster, m *member, b *batch) {
+	return r.byHand(ctx, OpDeregister, service, id, nil, func(ro *roster, m *member, b *batch) {
 		ro.expel(m, ErrLeaseLost, b, ReasonDeregistered)
 	})
 }
@@ -17,17 +17,14 @@ func (r *Registry) SetHealth(ctx context.Context, service, id string, h Health, 
 	w := word{h, reason}
 	var p problems
 	w.check(&p)
-	if err := p.of(OpSetHealth, service, id); err != nil {
-		return err
-	}
-	return r.byHand(ctx, OpSetHealth, service, id, func(_ *roster, m *member, b *batch) {
+	return r.byHand(ctx, OpSetHealth, service, id, p, func(_ *roster, m *member, b *batch) {
 		m.operator = w
 		b.refresh(m)
 	})
 }
 
-// byHand changes a member that is named by ID.
-func (r *Registry) byHand(ctx context.Context, op Op, service, id string, do func(*roster, *member, *batch)) error {
+// byHand changes a member that is named by ID, unless there are problems.
+func (r *Registry) byHand(ctx context.Context, op Op, service, id string, p problems, do func(*roster, *member, *batch)) error {
 	if ctx == nil {
 		return errNilContext
 	}
@@ -41,6 +38,9 @@ func (r *Registry) byHand(ctx context.Context, op Op, service, id string, do fun
 		}
 	}
 	if err := r.authorize(ctx, op, in); err != nil {
+		return err
+	}
+	if err := p.of(op, service, id); err != nil {
 		return err
 	}
 	ro := r.lookup(service)

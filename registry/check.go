@@ -27,8 +27,10 @@ type checker struct {
 type run struct {
 	ctx    context.Context //nolint:containedctx // of the call: ends when the checker stops
 	cancel context.CancelCauseFunc
-	slot   bool // it holds one of Config.MaxChecks
-	hung   bool // its Timeout is over: it was judged, but has not returned
+	slot   bool  // it holds one of Config.MaxChecks
+	due    int64 // when its Timeout is over, on the clock
+	hung   bool  // its Timeout is over: it was judged, but has not returned
+	owed   bool  // the next run was due at about that instant, and waits for it
 }
 
 // supervise gives a member the check that its first claim asks for. It has to
@@ -96,19 +98,45 @@ func (c *checker) arm() {
 // this one was, however long it takes; what was missed is not made up for.
 func (c *checker) tick() (then func()) {
 	tm := &c.r.reg.time
-	c.due = max(tm.now(), after(c.due, max(1, tm.jitter(c.in.Check.Interval, c.in.Check.Jitter))))
+	now := tm.now()
+	if missed := (now - c.due) / int64(c.in.Check.Interval); missed > 0 {
+		c.due += missed * int64(c.in.Check.Interval)
+	}
+	for c.due <= now {
+		c.due = after(c.due, max(1, tm.jitter(c.in.Check.Interval, c.in.Check.Jitter)))
+	}
 	c.arm()
-	switch {
-	case c.run == nil:
-		u := &run{}
-		u.ctx, u.cancel = context.WithCancelCause(context.Background())
-		c.run = u
-		c.r.reg.crew.join()
-		return func() { c.execute(u) }
-	case c.run.hung:
-		c.record(failed, "check timed out and has not returned")
+	slack := int64(c.in.Check.Interval) / 10
+	switch u := c.run; {
+	case u == nil:
+		return c.start()
+	case !u.owed && u.due != never && now-slack <= u.due && u.due <= now+slack:
+		// With a Timeout as long as the Interval both timers ring at about the
+		// same time. A function that obeys returns by then, and the run that is
+		// due follows at once.
+		u.owed = true
+	case u.hung:
+		if u.owed {
+			u.owed = false
+			c.record(failed, textHung)
+		}
+		c.record(failed, textHung)
 	}
 	return nil // one that waits for its turn has not failed
+}
+
+const (
+	textLate = "check timed out"
+	textHung = "check timed out and has not returned"
+)
+
+// start begins a run, and returns what makes it.
+func (c *checker) start() (then func()) {
+	u := &run{due: never}
+	u.ctx, u.cancel = context.WithCancelCause(context.Background())
+	c.run = u
+	c.r.reg.crew.join()
+	return func() { c.execute(u) }
 }
 
 // execute makes a run. It is not called under the lock.
@@ -132,14 +160,34 @@ func (c *checker) execute(u *run) {
 		defer free(context.Canceled)
 		defer context.AfterFunc(ctx, func() { c.expired(ctx, u) })()
 	}
-	var err error
-	safely(func() { err = fn(ctx, in) }, func(p *PanicError) {
-		if p != nil {
+	o, text := failed, ""
+	safely(func() {
+		// What the text of an error does is up to the user as well.
+		o, text = judgement(fn(ctx, in))
+	}, func(p *PanicError) {
+		switch {
+		case p != nil:
 			reg.fault(p)
-			err = p
+			o, text = failed, p.Error()
+		case errors.Is(context.Cause(ctx), context.DeadlineExceeded):
+			o, text = failed, textLate // it came back because its time was over
 		}
-		c.finished(u, err)
+		if then := c.finished(u, o, text); then != nil {
+			defer then() // also after a Goexit
+		}
 	})
+}
+
+// judgement is what a run came to that has returned in time.
+func judgement(err error) (outcome, string) {
+	var w *warning
+	switch {
+	case err == nil:
+		return passed, ""
+	case errors.As(err, &w):
+		return warned, err.Error()
+	}
+	return failed, err.Error()
 }
 
 // begin tells what to call, nothing if the checker was stopped meanwhile.
@@ -148,6 +196,9 @@ func (c *checker) begin(u *run) (func(context.Context, Instance) error, Instance
 	defer c.r.mu.Unlock()
 	if c.run != u {
 		return nil, Instance{}, 0
+	}
+	if c.in.Check.Timeout > 0 {
+		u.due = after(c.r.reg.time.now(), c.in.Check.Timeout)
 	}
 	return c.in.Check.Func, c.in.clone(), c.in.Check.Timeout
 }
@@ -159,42 +210,54 @@ func (c *checker) expired(ctx context.Context, u *run) {
 	if !errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
 		return
 	}
-	c.judged(u, func() {
-		u.hung = true
-		c.record(failed, "check timed out")
+	c.judged(u, func() func() {
+		c.giveUp(u)
+		return nil
 	})
 }
 
+// giveUp judges a run whose Timeout is over.
+func (c *checker) giveUp(u *run) {
+	if !u.hung {
+		u.hung = true
+		c.freeSlot(u)
+		c.record(failed, textLate)
+	}
+}
+
 // finished judges a run that has returned.
-func (c *checker) finished(u *run, err error) {
-	c.judged(u, func() {
+func (c *checker) finished(u *run, o outcome, text string) (then func()) {
+	return c.judged(u, func() func() {
 		c.run = nil
-		var w *warning
-		switch {
-		case u.hung:
-		case err == nil:
-			c.record(passed, "")
-		case errors.As(err, &w):
-			c.record(warned, err.Error())
-		default:
-			c.record(failed, err.Error())
+		if !u.hung {
+			c.record(o, text)
 		}
+		if u.owed && c.m.check == c { // the judgement may have removed the member
+			return c.start()
+		}
+		return nil
 	})
 }
 
 // judged does something under the lock if the run still counts, and takes its
 // slot back.
-func (c *checker) judged(u *run, do func()) {
+func (c *checker) judged(u *run, do func() (then func())) (then func()) {
 	c.r.mu.Lock()
+	c.freeSlot(u)
+	if c.run == u && do != nil {
+		c.r.now = c.r.reg.schedule.now()
+		then = do()
+	}
+	c.r.unlock(another)
+	return then
+}
+
+// freeSlot gives back one of Config.MaxChecks.
+func (c *checker) freeSlot(u *run) {
 	if u.slot && c.r.reg.checks != nil {
 		c.r.reg.checks.Release(1)
 	}
 	u.slot = false
-	if c.run == u {
-		c.r.now = c.r.reg.schedule.now()
-		do()
-	}
-	c.r.unlock(another)
 }
 
 // record takes an outcome into account.

@@ -129,6 +129,13 @@ func (f *feed) put(r *roster, rec fed, b *batch) error {
 	c := m.by(f)
 	switch {
 	case c != nil && c.word == rec.word && c.in.same(rec.in):
+		if c.in.Check.Func != nil || rec.in.Check.Func != nil {
+			c.in = rec.in // functions cannot be compared
+			if m.claims[0] == c {
+				r.supervise(m)
+				b.refresh(m)
+			}
+		}
 		r.prolong(m, c, b)
 		return nil
 	case m == nil:

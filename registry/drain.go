@@ -29,18 +29,19 @@ const drainPoll = time.Second
 // removed when no tracked call of this process is under way and
 // Config.DrainGrace has passed, or when ctx ends; the error is an [*Error] with
 // its cause then. A second Drain joins the first: of their contexts the one that
-// ends first counts for both. It returns ErrNotFound if there is no such
-// instance, and ErrClosed if the registry is closed before the end.
+// ends first counts for both. What feeds say of the instance goes with it, until
+// one delivers it again. It returns ErrNotFound if there is no such instance, and
+// ErrClosed if the registry is closed before the end.
 func (r *Registry) Drain(ctx context.Context, service, id string) error {
 	var d *drain
-	err := r.byHand(ctx, OpDrain, service, id, func(ro *roster, m *member, b *batch) {
+	err := r.byHand(ctx, OpDrain, service, id, nil, func(ro *roster, m *member, b *batch) {
 		d = ro.drain(m, b)
 		d.operator = true
 	})
 	if err != nil {
 		return err
 	}
-	return d.await(ctx, id)
+	return d.await(ctx, id, nil)
 }
 
 // Drain takes the instance out as [Registry.Drain] does, and ends the lease. It
@@ -60,7 +61,10 @@ func (l *Lease) Drain(ctx context.Context) error {
 			d.owner = true
 		})
 		if err == nil {
-			return d.await(ctx, l.id)
+			if err = d.await(ctx, l.id, l.done); err == nil && l.Err() != nil {
+				return l.lost(OpDrain)
+			}
+			return err
 		}
 		if l.quit(c) {
 			return err
@@ -99,9 +103,15 @@ func (d *drain) end(m *member, kind error) {
 	}
 }
 
-// await removes the member once it may go, or waits until somebody else has.
-func (d *drain) await(ctx context.Context, id string) error {
+// await removes the member once it may go, or waits until somebody else has, or
+// until lost is closed.
+func (d *drain) await(ctx context.Context, id string, lost <-chan struct{}) error {
 	for {
+		select {
+		case <-lost:
+			return d.result(id)
+		default:
+		}
 		rest, over := d.finish(ctx, id)
 		if over {
 			break
@@ -111,9 +121,20 @@ func (d *drain) await(ctx context.Context, id string) error {
 		case <-alarm:
 		case <-d.idle:
 		case <-d.done:
+		case <-lost:
 		case <-ctx.Done():
 		}
 		stop()
+	}
+	return d.result(id)
+}
+
+// result is how the drain has ended; nil if it has not.
+func (d *drain) result(id string) error {
+	select {
+	case <-d.done:
+	default:
+		return nil
 	}
 	if d.kind == nil && d.cause == nil {
 		return nil
@@ -147,12 +168,14 @@ func (d *drain) finish(ctx context.Context, id string) (rest time.Duration, over
 	case rest > 0:
 		return rest, false
 	}
-	lost := ErrLeaseLost
+	why := ErrLeaseLost
 	if d.owner {
-		lost = nil
+		why = nil
 	}
+	// With it goes what feeds say: it is the instance that leaves, and who takes
+	// over would send calls to it.
 	var b batch
-	r.expel(m, lost, &b, ReasonDrained)
+	r.expel(m, why, &b, ReasonDrained)
 	r.publish(b)
 	return 0, true
 }

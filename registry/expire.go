@@ -209,6 +209,7 @@ func (x *expiry) step(now int64) lapses {
 func (x *expiry) lapse(at int64, out *lapses) {
 	t := x.heap[0]
 	d := t.deadline.Load()
+	open, until, room := x.open, x.until, x.room
 	if d <= at && (!x.open || at >= x.until) {
 		x.window(at)
 	}
@@ -217,6 +218,7 @@ func (x *expiry) lapse(at int64, out *lapses) {
 		to = held
 	}
 	if d > at || !t.deadline.CompareAndSwap(d, to) {
+		x.open, x.until, x.room = open, until, room
 		t.key = t.deadline.Load() // renewed
 		heap.Fix(&x.heap, 0)
 		return

@@ -207,6 +207,7 @@ func (f *feed) each(do func(*roster)) (owed []*roster) {
 func (f *feed) detach(ctx context.Context) {
 	f.cancel(context.Canceled) // if Run has not returned but called Goexit
 	defer f.reg.crew.leave()
+	defer f.reg.feeds.remove(f) // only then: who takes the name finds nothing of the old feed
 	f.mu.Lock()
 	f.over = true
 	was := f.state
@@ -225,10 +226,12 @@ func (f *feed) detach(ctx context.Context) {
 	if was == connected {
 		f.tell(false, f.cause(ctx))
 	}
-	all := &f.reg.feeds
-	all.mu.Lock() // only now: who takes the name finds nothing of the old feed
-	delete(all.byName, f.name)
-	all.mu.Unlock()
+}
+
+func (f *feeds) remove(one *feed) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.byName, one.name)
 }
 
 // tell runs Hooks.FeedState.

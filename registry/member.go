@@ -98,8 +98,11 @@ func (r *roster) enlist(c *claim, b *batch) {
 		r.retire(last, nil) // whoever knows better takes its place for good
 		m.claims = m.claims[:len(m.claims)-1]
 	}
-	if c == m.claims[0] && m.drain != nil && !m.drain.operator {
-		m.drain.end(m, ErrLeaseLost) // it was the owner of before who wanted it
+	if c == m.claims[0] && m.drain != nil {
+		m.drain.owner = false // it was the owner of before who wanted it
+		if !m.drain.operator {
+			m.drain.end(m, ErrLeaseLost)
+		}
 	}
 	r.lead(m, before)
 	b.refresh(m)

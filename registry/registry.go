@@ -164,6 +164,7 @@ func (r *Registry) forget(ro *roster) {
 			break
 		}
 	}
+	ro.view.Store(nil) // first: who finds the name free may already have made another roster
 	r.rosters.CompareAndDelete(ro.name, ro)
 }
 
@@ -187,6 +188,11 @@ func (r *Registry) Close(ctx context.Context) error {
 	}
 	r.feeds.close()
 	r.crew.seal()
+	select {
+	case <-r.crew.gone:
+		return nil
+	default:
+	}
 	select {
 	case <-r.crew.gone:
 		return nil

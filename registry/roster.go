@@ -130,7 +130,11 @@ func (r *roster) sweep() (removed int) {
 	for _, t := range out.expired {
 		m := r.members[t.id]
 		c := m.claims[0] // only the terms of first claims lapse
-		r.strike(m, c, errLapsed, &b, ReasonExpired)
+		why := errLapsed
+		if m.drain != nil {
+			why = ErrLeaseLost // nobody brings back what was to leave
+		}
+		r.strike(m, c, why, &b, ReasonExpired)
 		if len(m.claims) == 0 {
 			removed++
 		}
@@ -152,5 +156,4 @@ func (r *roster) release() {
 	}
 	r.released = true
 	r.reg.forget(r)
-	r.view.Store(nil)
 }

@@ -31,8 +31,9 @@ func (s *Service) Get(id string) (*Endpoint, bool) { return s.Snapshot().Get(id)
 // Snapshot is the instances now. It takes no lock, allocates nothing and, if no
 // instance has a TTL, reads no clock.
 func (s *Service) Snapshot() *Snapshot {
-	if r := s.cur.Load(); r != nil {
-		if v := r.view.Load(); v != nil && r.due.Load() == never {
+	// due before view: what has expired leaves the view first.
+	if r := s.cur.Load(); r != nil && r.due.Load() == never {
+		if v := r.view.Load(); v != nil {
 			return v
 		}
 	}
@@ -41,21 +42,34 @@ func (s *Service) Snapshot() *Snapshot {
 
 // current is Snapshot for services whose roster is not known or has terms.
 //
-// A roster without a view is being made or was just released. In either case
-// there was an instant since the call began at which the name had no instance,
-// and that is what is told.
+// The index must not go back from one read to the next. Without a roster it is
+// that of the latest release, if this is the same before and after the look for
+// a roster: whoever makes one reads it later. A roster without a view is being
+// made, or was just released, and the next look finds what has come of it.
 func (s *Service) current() *Snapshot {
-	r := s.roster()
-	if r == nil {
-		return s.reg.absent.Load()
+	for {
+		absent := s.reg.absent.Load()
+		r := s.roster()
+		if r == nil {
+			if s.reg.absent.Load() == absent {
+				return absent
+			}
+			continue
+		}
+		if due := r.due.Load(); due != never && s.reg.schedule.now() >= due {
+			r.expire(another)
+		}
+		if v := r.view.Load(); v != nil {
+			return v
+		}
+		r.settled()
 	}
-	if due := r.due.Load(); due != never && s.reg.schedule.now() >= due {
-		r.expire(another)
-	}
-	if v := r.view.Load(); v != nil {
-		return v
-	}
-	return s.reg.absent.Load()
+}
+
+// settled waits for who makes or releases the roster.
+func (r *roster) settled() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 }
 
 // roster is that of the name now, or nil.
