@@ -130,6 +130,28 @@ func TestBudget_concurrent(t *testing.T) {
 	assert.InDelta(t, burst+share*goroutines*each, float64(granted.Load())+b.inHand(), burst)
 }
 
+// Far from empty and from full nothing gets lost, to the last bit.
+func TestBudget_conserves(t *testing.T) {
+	const goroutines, each = 8, 30_000
+	b := newBudget(Retry{Burst: 1_000_000, Budget: 0.7})
+	begin := b.burst / 2
+	b.tokens.Store(begin)
+	var wg sync.WaitGroup
+	for range goroutines {
+		wg.Go(func() {
+			for i := range each {
+				b.earn()
+				if i%2 == 0 && b.spend() && i%4 == 0 {
+					b.refund()
+				}
+			}
+		})
+	}
+	wg.Wait()
+	assert.EqualValues(t, goroutines*each/4, b.retries.Load())
+	assert.Equal(t, begin+goroutines*(each*b.earned-each/4*token), b.tokens.Load())
+}
+
 // FuzzBudget compares with a model in whole tokens of a tenth.
 func FuzzBudget(f *testing.F) {
 	f.Add(uint8(10), uint8(2), []byte{0, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1})

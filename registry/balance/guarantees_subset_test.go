@@ -182,7 +182,7 @@ func zonesOf(tb testing.TB, b *balance.Balancer, picks int) map[string]int {
 // G31: all picks stay home while its usable share is at least SpillBelow. Below,
 // the fraction share/SpillBelow does.
 func TestG31_zone(t *testing.T) {
-	const picks = 5_000
+	picks := float64(many())
 	cases := map[string]struct {
 		spill   float64
 		sick    int     // of ten at home
@@ -217,7 +217,7 @@ func TestG31_zone(t *testing.T) {
 				for i := range c.ejected {
 					calls(t, b, fmt.Sprint("home ", 9-i), 1, errSick)
 				}
-				got := zonesOf(t, b, picks)
+				got := zonesOf(t, b, many())
 				switch want := c.home * picks; want {
 				case picks, 0: // not one may go astray
 					assert.EqualValues(t, want, got["home"])
