@@ -163,11 +163,14 @@ func TestG36_if(t *testing.T) {
 	assert.Zero(t, s.RetriesDenied, "nobody wanted one")
 }
 
-// G36: once ctx has ended there is no further attempt, whatever If says, and the
+// G36: once ctx has ended there is no further attempt, If is not asked, and the
 // error is that of the attempt, not of ctx.
 func TestG36_ctxEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(bg)
-	r, b := with(t, balance.Config{Retry: balance.Retry{If: func(error) bool { return true }}}, numbered(5)...)
+	r, b := with(t, balance.Config{Retry: balance.Retry{If: func(error) bool {
+		assert.Fail(t, "nobody waits for another attempt")
+		return true
+	}}}, numbered(5)...)
 	n := 0
 	_, err := balance.Do(ctx, b, func(context.Context, *registry.Endpoint) (int, error) {
 		n++
