@@ -307,6 +307,9 @@ func TestG14_APickDuringTheRebuildOfAnEmptiedSet(t *testing.T) {
 			var got *registry.Endpoint
 			chosen := async(func() (err error) { got, err = choose(b); return err })
 			<-searching
+			for range 1000 { // time to give up, for one that would
+				runtime.Gosched()
+			}
 			close(release)
 			require.NoError(t, <-chosen)
 			assert.Equal(t, "new", got.ID())
