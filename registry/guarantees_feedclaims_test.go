@@ -120,6 +120,21 @@ func TestG40_ShadowLeaves(t *testing.T) {
 	})
 }
 
+// A local registration that is kept as Stale stays when a fed one behind it leaves.
+func TestG40_ShadowOfStale(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRegistry(t, registry.Config{Preserve: registry.Preserve{MinInstances: -1, MaxEvict: 0.5}})
+		_, err := r.RegisterWith(bg, registry.RegisterConfig{}, numbered(2, 10*time.Second)...)
+		require.NoError(t, err)
+		src, _ := fed(t, r, "dns")
+		require.NoError(t, src.reset(instance("i001")))
+		time.Sleep(10 * time.Second)
+		require.Equal(t, []string{"i001"}, withHealth(r.Service("orders"), registry.Stale))
+		require.NoError(t, src.reset())
+		assert.Equal(t, []string{"i001"}, withHealth(r.Service("orders"), registry.Stale))
+	})
+}
+
 // Of several feeds the one that was started first counts, whenever it delivers and
 // whatever its name is.
 func TestG40_FeedOrder(t *testing.T) {

@@ -261,3 +261,22 @@ func TestG40_HooksMayUseTheRegistry(t *testing.T) {
 		assert.Equal(t, []string{"a", "b", "from hook", "dns"}, seen)
 	})
 }
+
+// Static delivers copies, in one Reset.
+func TestG40_Static(t *testing.T) {
+	in := instance("a")
+	in.Tags, in.Meta = []string{"x"}, map[string]string{"k": "v"}
+	src := registry.Static(in, instance("b"))
+	in.Tags[0], in.Meta["k"] = "changed", "changed"
+	var got []registry.Batch
+	for range 2 {
+		require.NoError(t, src.Run(bg, func(b registry.Batch) error {
+			got = append(got, b)
+			return errAway // what is refused is no reason to fail
+		}))
+	}
+	want := instance("a")
+	want.Tags, want.Meta = []string{"x"}, map[string]string{"k": "v"}
+	batch := registry.Batch{Reset: true, Put: records(want, instance("b"))}
+	assert.Equal(t, []registry.Batch{batch, batch}, got)
+}

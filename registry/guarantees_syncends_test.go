@@ -53,7 +53,11 @@ func TestG41_OwnRecords(t *testing.T) {
 		l := register(t, r, instance("a"))
 		own := b.record(t, "a")
 		assert.Equal(t, []string{"registered a"}, j.told())
-		require.NoError(t, b.send(registry.Batch{Reset: true, Put: []registry.Record{own}}))
+		batch := registry.Batch{Reset: true, Put: []registry.Record{own, {Instance: instance("b")}}}
+		require.NoError(t, b.send(batch))
+		assert.Equal(t, []registry.Record{own, {Instance: instance("b")}}, batch.Put, "it is the backend's slice")
+		require.NoError(t, b.remove("b"))
+		assert.Equal(t, []string{"registered b", "withdrawn b"}, j.told())
 		require.NoError(t, b.send(registry.Batch{Put: []registry.Record{own}}))
 		require.NoError(t, l.Deregister())
 		require.NoError(t, b.send(registry.Batch{Put: []registry.Record{own}}))
@@ -88,6 +92,31 @@ func TestG41_NothingReceivedIsSent(t *testing.T) {
 		require.NoError(t, l.Deregister())
 		assert.Empty(t, b.has(), "and what takes over is not")
 		assert.Equal(t, []string{"fed dns", "imported import", "of b cluster", "of c second"}, origins(r))
+	})
+}
+
+// What was never put is not removed, and nobody asks about it again until it changes.
+func TestG41_NothingToRemove(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRegistry(t, registry.Config{})
+		b := newCounter()
+		asked := newTimes()
+		f := synced(t, r, b, registry.SyncConfig{Publish: func(in registry.Instance) bool {
+			asked.note(in.Version)
+			return false
+		}})
+		in := instance("a")
+		in.Version = "1"
+		l := register(t, r, in)
+		time.Sleep(time.Hour)
+		in.Version = "2"
+		require.NoError(t, l.Update(in))
+		time.Sleep(time.Hour)
+		require.NoError(t, l.Deregister())
+		time.Sleep(time.Hour)
+		assert.Equal(t, []string{"0s 1", "1h0m0s 2"}, asked.take())
+		f.over(t, errAway)
+		assert.Empty(t, b.calls.take())
 	})
 }
 
