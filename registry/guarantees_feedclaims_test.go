@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -269,26 +270,26 @@ func TestG40_CheckOfFed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRegistry(t, registry.Config{})
 		src, f := fed(t, r, "dns")
-		runs := 0
+		var runs atomic.Int64
 		in := instance("a")
 		in.Check = registry.Check{Interval: time.Second, InitialDelay: time.Second, Jitter: -1, Func: func(context.Context, registry.Instance) error {
-			runs++
+			runs.Add(1)
 			return nil
 		}}
 		require.NoError(t, src.reset(in))
 		assert.Equal(t, registry.Starting, firstHealth(r))
 		time.Sleep(2500 * time.Millisecond)
-		assert.Equal(t, 2, runs)
+		assert.EqualValues(t, 2, runs.Load())
 		assert.Equal(t, registry.Passing, firstHealth(r))
 		l := register(t, r, instance("a"))
 		time.Sleep(10 * time.Second)
-		assert.Equal(t, 2, runs)
+		assert.EqualValues(t, 2, runs.Load())
 		require.NoError(t, l.Deregister())
 		time.Sleep(1500 * time.Millisecond)
-		assert.Equal(t, 3, runs)
+		assert.EqualValues(t, 3, runs.Load())
 		f.over(t, errors.New("enough"))
 		time.Sleep(10 * time.Second)
-		assert.Equal(t, 3, runs)
+		assert.EqualValues(t, 3, runs.Load())
 	})
 }
 

@@ -205,6 +205,7 @@ func TestG40_CloseDuringFeed(t *testing.T) {
 		short, cancel := context.WithTimeoutCause(bg, time.Second, errAway)
 		defer cancel()
 		assert.Equal(t, errAway, r.Close(short), "Run has not returned")
+		synctest.Wait()
 		require.ErrorIs(t, late, registry.ErrClosed)
 		close(release)
 		require.NoError(t, r.Close(bg))

@@ -2,7 +2,6 @@ package registry_test
 
 import (
 	"fmt"
-	"io"
 	"strings"
 	"testing"
 
@@ -120,9 +119,6 @@ func TestG42_Truncated(t *testing.T) {
 	for cut := range len(doc) {
 		r := registry.MustNew(registry.Config{})
 		n, err := imports(r, doc[:cut])
-		if after := len(`{"version"`); cut < after || cut > after+1 { // there the decoder has another error
-			require.ErrorIs(t, err, io.ErrUnexpectedEOF, "cut at %d", cut)
-		}
 		require.ErrorContains(t, err, "EOF", "cut at %d", cut)
 		require.Equal(t, strings.Count(doc[:cut], `"passing"}`), n, "cut at %d", cut)
 		require.Equal(t, n, r.Stats().Instances)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -130,12 +131,12 @@ func TestG41_SyncRecords(t *testing.T) {
 func TestG41_SyncHealth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRegistry(t, registry.Config{DrainGrace: 5 * time.Second, Preserve: registry.Preserve{MinInstances: -1, MaxEvict: 0.5}})
-		sick := false
+		var sick atomic.Bool
 		in := instance("a")
 		in.Check = registry.Check{
 			Interval: time.Second, InitialDelay: time.Second, Jitter: -1, FailuresBeforeCritical: 1, SuccessesBeforePassing: 1,
 			Func: func(context.Context, registry.Instance) error {
-				if sick {
+				if sick.Load() {
 					return errors.New("sick")
 				}
 				return nil
@@ -154,10 +155,10 @@ func TestG41_SyncHealth(t *testing.T) {
 		require.NoError(t, r.SetHealth(bg, "orders", "a", 0, ""))
 		require.NoError(t, l.SetHealth(0, ""))
 		b.calls.take()
-		sick = true
+		sick.Store(true)
 		time.Sleep(time.Second)
 		assert.Equal(t, []string{"2s put a critical"}, b.calls.take())
-		sick = false
+		sick.Store(false)
 		time.Sleep(time.Second)
 		b.calls.take()
 		drained := async(func() error { return l.Drain(bg) })
@@ -266,6 +267,7 @@ func TestG41_RenewalJitter(t *testing.T) {
 		})
 		time.Sleep(10 * time.Minute)
 		b.answers(nil)
+		synctest.Wait()
 		assert.Greater(t, len(different), 50)
 	})
 }
