@@ -12,7 +12,8 @@ import "time"
 // of the same service which is still delivering, or, if a read or a timer
 // noticed an expiry, on one that the registry makes for it.
 type Hooks struct {
-	// Change is told every change that snapshots show.
+	// Change is told every change that snapshots show. InFlight of its records
+	// is the number when the hook runs.
 	Change func(Change)
 
 	// Preservation is told when instances of a service begin to be kept beyond

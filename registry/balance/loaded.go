@@ -93,8 +93,9 @@ func (p *loaded) less(a, b *entry) bool {
 // The latency jumps to a peak at once and forgets it slowly, so that an endpoint
 // is avoided the moment it turns slow (the load metric of Twitter's Finagle).
 type PeakEWMA struct {
-	// Decay is how long it takes to forget two thirds of a latency. Zero: 10s.
-	// Negative is refused.
+	// Decay is how long it takes to forget two thirds of a latency. It should be
+	// well above the slowest answer: an estimate decays also while the next
+	// answer is awaited. Zero: 10s. Negative is refused.
 	Decay time.Duration
 }
 

@@ -25,6 +25,10 @@
 // What a status means to the balancer is told at [StatusError]; callers get
 // responses as they came, also of status 503 when there is no attempt left.
 //
+// A gateway that takes names from URLs should set ServiceOf: by default a host with
+// a dot goes to Base, wherever that is. A reverse proxy has to buffer bodies and set
+// GetBody if requests with a body are to be tried again.
+//
 // [HTTPCheck] and [TCPCheck] are functions for registry.Check. [NewHandler] is the
 // other side: /healthz and /readyz of this process.
 //
