@@ -94,6 +94,9 @@ func (r *Registry) Import(ctx context.Context, rd io.Reader, ttl time.Duration) 
 	if ctx.Err() != nil {
 		return 0, context.Cause(ctx)
 	}
+	if r.closed.Load() {
+		return 0, &Error{Op: OpImport, Kind: ErrClosed}
+	}
 	ttl = max(or(ttl, defaultImportTTL), -1)
 	recs, errs := r.readExport(ctx, rd, ttl)
 	taken, more := r.imports.take(recs)
@@ -104,7 +107,10 @@ func (r *Registry) Import(ctx context.Context, rd io.Reader, ttl time.Duration) 
 func (r *Registry) readExport(ctx context.Context, rd io.Reader, ttl time.Duration) (recs []Record, errs []error) {
 	dec := json.NewDecoder(rd)
 	fail := func(err error) ([]Record, []error) {
-		return recs, append(errs, &Error{Op: OpImport, Err: fmt.Errorf("after %d bytes: %w", dec.InputOffset(), err)})
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return recs, append(errs, &Error{Op: OpImport, Err: fmt.Errorf("after %d bytes: %w", dec.InputOffset(), &brief{err})})
 	}
 	if err := readHead(dec); err != nil {
 		return fail(err)
@@ -113,7 +119,7 @@ func (r *Registry) readExport(ctx context.Context, rd io.Reader, ttl time.Durati
 		var one exported
 		switch err := dec.Decode(&one); {
 		case isType(err):
-			errs = append(errs, &Error{Op: OpImport, Service: one.Service, ID: one.ID, Err: err})
+			errs = append(errs, &Error{Op: OpImport, Service: one.Service, ID: or(one.ID, one.Addr), Err: &brief{err}})
 			continue
 		case err != nil:
 			return fail(err)
@@ -153,18 +159,29 @@ func readHead(dec *json.Decoder) error {
 func expect(dec *json.Decoder, want ...json.Token) error {
 	for _, w := range want {
 		got, err := dec.Token()
-		if errors.Is(err, io.EOF) {
-			return io.ErrUnexpectedEOF
-		}
 		if err != nil {
 			return err
 		}
 		if got != w {
-			return fmt.Errorf("got %v, want %v", got, w)
+			return fmt.Errorf("got %s, want %v", quoted(fmt.Sprint(got)), w)
 		}
 	}
 	return nil
 }
+
+// A brief error is one whose text may hold anything that somebody imported.
+type brief struct{ err error }
+
+func (b *brief) Error() string {
+	text := b.err.Error()
+	const most = 256
+	if len(text) <= most && printable(text) {
+		return text
+	}
+	return quoted(text)
+}
+
+func (b *brief) Unwrap() error { return b.err }
 
 // isType reports whether an error of the decoder is about one value only.
 func isType(err error) bool {

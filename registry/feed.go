@@ -144,7 +144,9 @@ func (f *feed) follow(ctx context.Context, src Source) error {
 		if f.disconnect(err) {
 			wait = firstRetry
 		}
-		f.reg.time.wait(ctx, f.reg.time.jitter(wait, retryJitter))
+		if !f.reg.time.wait(ctx, f.reg.time.jitter(wait, retryJitter)) {
+			return f.cause(ctx)
+		}
 		wait = min(2*wait, maxRetry)
 	}
 }

@@ -93,7 +93,7 @@ func TestG41_SyncPublishes(t *testing.T) {
 }
 
 // What is put is the instance with all that can reach another process, a TTL, and
-// an Owner that is the same for all and another for each Sync.
+// an Owner that is the same for all of a registry and another for each registry.
 func TestG41_SyncRecords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRegistry(t, registry.Config{})
@@ -122,7 +122,12 @@ func TestG41_SyncRecords(t *testing.T) {
 		synced(t, r, c, registry.SyncConfig{TTL: time.Hour})
 		assert.Equal(t, time.Hour, c.record(t, "a").Instance.TTL)
 		assert.Equal(t, time.Minute, c.record(t, "b").Instance.TTL)
-		assert.NotEqual(t, got.Owner, c.record(t, "a").Owner)
+		assert.Equal(t, got.Owner, c.record(t, "a").Owner)
+		other := newRegistry(t, registry.Config{Rand: func() uint64 { return 1 }})
+		register(t, other, instance("a"))
+		d := newCounter()
+		synced(t, other, d, registry.SyncConfig{})
+		assert.NotEqual(t, got.Owner, d.record(t, "a").Owner)
 	})
 }
 

@@ -19,17 +19,26 @@ func (c *change) id() string {
 	return c.before.in.ID
 }
 
-// settle brings the live sides of both records up to date, before the view is:
-// a pick that sees the view must not find the live side older.
-func (c *change) settle(index uint64) {
+// The live sides follow the records, what gets better before the view is shown
+// and what gets worse after it. So whoever goes by a view, old or new, and finds
+// nothing there that lives, finds another view when it looks again: there is no
+// moment at which all that was is Down and what comes is not shown.
+
+func (c *change) better() {
 	if c.after == nil {
-		c.before.fate.reason.Store(&c.reason)
+		c.before.fate.reason.Store(&c.reason) // for who sees the view before it is woken
+		return
 	}
+	if l := c.after.live; l.Health() == 0 || l.Health() > c.after.word.health {
+		l.set(c.after.word.health)
+	}
+}
+
+func (c *change) worse() {
 	if c.before != nil && (c.after == nil || c.after.live != c.before.live) {
 		c.before.live.set(Down)
 	}
 	if c.after != nil {
-		c.after.changed = index
 		c.after.live.set(c.after.word.health)
 	}
 }
@@ -99,7 +108,10 @@ func (r *roster) publish(b batch) {
 	for i := range b.changes {
 		c := &b.changes[i]
 		edits = append(edits, edit{c.id(), c.after})
-		c.settle(next.index)
+		if c.after != nil {
+			c.after.changed = next.index
+		}
+		c.better()
 	}
 	for _, e := range b.silent {
 		edits = append(edits, edit{e.in.ID, e})
@@ -107,6 +119,9 @@ func (r *roster) publish(b batch) {
 	slices.SortFunc(edits, func(a, b edit) int { return strings.Compare(a.id, b.id) })
 	next.list = old.list.with(edits)
 	r.view.Store(next)
+	for i := range b.changes {
+		b.changes[i].worse()
+	}
 	if r.counted && next.Len() == 0 {
 		r.counted = false
 		r.reg.services.Add(-1)
@@ -121,11 +136,17 @@ func (r *roster) publish(b batch) {
 	r.report(next.index, b.changes)
 }
 
-// disconnected reports whether a feed that has claims here lost its origin.
+// disconnected reports whether a feed that has claims here lost its origin. Those
+// that lapsed while others counted are claims no more.
 func (r *roster) disconnected() bool {
 	for f := range r.feeds {
-		if f.lost.Load() {
-			return true
+		if !f.lost.Load() {
+			continue
+		}
+		for _, m := range r.members {
+			if c := m.by(f); c != nil && (c == m.claims[0] || c.term.deadline.Load() > r.now) {
+				return true
+			}
 		}
 	}
 	return false

@@ -3,7 +3,9 @@ package registry
 import (
 	"context"
 	"iter"
+	"math/rand/v2"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -35,6 +37,7 @@ type Registry struct {
 	closed  atomic.Bool
 	closing chan struct{} // closed when it is
 
+	owner   string // of the records that Sync puts: unique, also if Config.Rand is a constant
 	feeds   feeds
 	imports *feed
 	syncs   outboxes
@@ -53,6 +56,7 @@ func New(cfg Config) (*Registry, error) {
 		time:    newTimeline(cfg.Clock, cfg.Rand),
 		crew:    newCrew(),
 		closing: make(chan struct{}),
+		owner:   strconv.FormatUint(rand.Uint64(), 36) + strconv.FormatUint(rand.Uint64(), 36),
 	}
 	r.feeds.byName = make(map[string]*feed)
 	r.imports = newFeed(r, importName, importRank)

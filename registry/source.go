@@ -7,8 +7,8 @@ type Record struct {
 	Instance Instance // its Check is run here; a TTL of zero is none
 	Health   Health   // what the feed says: any but Stale; zero: Passing
 
-	// Owner marks what a Sync put, so that it does not take it back. A Backend
-	// keeps it with the record and hands it out again.
+	// Owner marks what a registry put, so that it does not take it back. A
+	// Backend keeps it with the record and hands it out again.
 	Owner string
 }
 

@@ -5,9 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
-	"strconv"
 	"time"
 )
 
@@ -28,6 +26,7 @@ type SyncConfig struct {
 
 const (
 	defaultSyncTTL = 15 * time.Second
+	callTimeout    = 5 * time.Second // of one Put or Remove
 	farewell       = 5 * time.Second // for taking out what was put, at the end
 )
 
@@ -35,9 +34,10 @@ const (
 // returns; it blocks. It takes from the backend what [Registry.Feed] would, and
 // puts there what is registered here, with the health that its owner, its check
 // and an operator give, and takes it out when it leaves. What a feed or another
-// Sync brought is not put, and what was put here is not taken back.
+// Sync brought is not put, and what was put here is not taken back. What is taken
+// stays until the backend removes it, also while its origin is away.
 //
-// A Put or Remove that failed is tried again after 1s, 2s, 4s and so on up to
+// The context of a Put or Remove ends after 5s. One that failed is tried again after 1s, 2s, 4s and so on up to
 // 30s, plus or minus a fifth; Hooks.FeedState tells the first of them, perhaps
 // while it also tells of the other direction. At the end Sync takes out what it
 // put, as far as that works within 5s; the rest vanishes with its TTL.
@@ -57,10 +57,9 @@ func (r *Registry) Sync(ctx context.Context, name string, b Backend, cfg SyncCon
 	}
 	s := &syncer{
 		reg: r, feed: f, backend: b, cfg: cfg,
-		owner: strconv.FormatUint(rand.Uint64(), 36) + strconv.FormatUint(rand.Uint64(), 36),
-		box:   newOutbox(),
-		sent:  make(map[Ref]*sending),
-		done:  make(chan struct{}),
+		box:  newOutbox(),
+		sent: make(map[Ref]*sending),
+		done: make(chan struct{}),
 	}
 	r.syncs.add(s.box)
 	s.markAll()
@@ -80,7 +79,6 @@ type syncer struct {
 	feed    *feed
 	backend Backend
 	cfg     SyncConfig
-	owner   string // marks what it put: unique, also if Config.Rand is a constant
 	box     *outbox
 	sent    map[Ref]*sending // only send and what it calls look at it
 	done    chan struct{}    // closed when send is over
@@ -93,12 +91,24 @@ type sending struct {
 	posted bool          // the backend may have it
 }
 
-// Run is the receiving side.
+// Run is the receiving side. A record that is not taken, because it is one of
+// ours or Accept does not want it, takes the place of one that may have been.
+//
+// What is taken has no TTL here: the backend knows when a record is over, and
+// says so, and as long as its origin is away nobody can renew anything.
 func (s *syncer) Run(ctx context.Context, deliver func(Batch) error) error {
 	return s.backend.Run(ctx, func(b Batch) error {
-		b.Put = slices.DeleteFunc(slices.Clone(b.Put), func(rec Record) bool {
-			return rec.Owner == s.owner || !s.chosen(s.cfg.Accept, rec.Instance)
-		})
+		put := make([]Record, 0, len(b.Put))
+		remove := slices.Clone(b.Remove)
+		for _, rec := range b.Put {
+			if rec.Owner == s.reg.owner || !s.chosen(s.cfg.Accept, rec.Instance) {
+				remove = append(remove, Ref{rec.Instance.Service, or(rec.Instance.ID, rec.Instance.Addr)})
+				continue
+			}
+			rec.Instance.TTL = 0
+			put = append(put, rec)
+		}
+		b.Put, b.Remove = put, remove
 		return deliver(b)
 	})
 }
@@ -210,8 +220,10 @@ func (s *syncer) one(ctx context.Context, ref Ref) {
 	}
 }
 
-// call calls the backend.
+// call calls the backend, for a limited time: nothing else is renewed meanwhile.
 func (s *syncer) call(ctx context.Context, fn func(context.Context) error) (err error) {
+	ctx, cancel := s.reg.time.withTimeout(ctx, callTimeout)
+	defer cancel(context.Canceled)
 	safely(func() { err = fn(ctx) }, func(p *PanicError) {
 		if p != nil {
 			s.reg.fault(p)
@@ -231,7 +243,7 @@ func (s *syncer) record(ref Ref) (Record, bool) {
 	var rec Record
 	c := r.members[ref.ID].local()
 	if c != nil {
-		rec = Record{Instance: c.in.clone(), Health: r.members[ref.ID].told().health, Owner: s.owner}
+		rec = Record{Instance: c.in.clone(), Health: r.members[ref.ID].told().health, Owner: s.reg.owner}
 	}
 	r.unlock(another)
 	if c == nil || !s.chosen(s.cfg.Publish, rec.Instance) {
