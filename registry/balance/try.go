@@ -77,8 +77,11 @@ func (t *try) draw(salt uint64) uint64 {
 	return t.b.random()
 }
 
-// zoneSalt makes the choice of the zone independent of that of the endpoint.
-const zoneSalt = 0x7a6f6e65
+// The salts make what depends on a key independent of each other.
+const (
+	zoneSalt   = 0x7a6f6e65
+	searchSalt = 0x66696e64
+)
 
 // in finds an endpoint in a pool.
 func (t *try) in(p *pool) *entry {
@@ -88,15 +91,13 @@ func (t *try) in(p *pool) *entry {
 			break
 		}
 		if p.ripe != nil && !t.ripe(e) {
-			if e = p.ripe.pick(&t.q, draw); e == nil {
-				break
-			}
+			e = p.ripe.pick(&t.q, draw)
 		}
-		if t.take(p, e) {
+		if e != nil && t.take(p, e) {
 			return e
 		}
 	}
-	from := below(p.b.random(), len(p.list))
+	from := below(t.draw(searchSalt), len(p.list))
 	for i := range p.list {
 		if i += from; i >= len(p.list) {
 			i -= len(p.list)
