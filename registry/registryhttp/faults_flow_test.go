@@ -42,7 +42,7 @@ func TestFaults_MovesOn(t *testing.T) {
 			base := &http.Transport{}
 			f := newFixture(t, base, nil, func(cfg *registryhttp.TransportConfig) {
 				if name == "slow header" {
-					cfg.Balancer.Retry.AttemptTimeout = 50 * time.Millisecond
+					cfg.Balancer.Retry.AttemptTimeout = 500 * time.Millisecond
 				}
 			})
 			client := &http.Client{Transport: f}

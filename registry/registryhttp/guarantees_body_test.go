@@ -44,6 +44,7 @@ func TestG44_PickEndsWithTheBody(t *testing.T) {
 		"unknown length, not ended": {200, []read{{"a", nil}, {"b", nil}}, unknown, 2, 0, success},
 		"length unset, empty":       {200, nil, 0, 0, 0, success},
 		"length unset, with data":   {200, []read{{"ab", nil}}, 0, 1, 0, success},
+		"length unset, empty reads": {200, []read{{"", nil}, {"ab", nil}}, 0, 2, 0, success},
 		"length unset, read error":  {200, []read{{"ab", nil}, {"", errReset}}, 0, 2, 2, failure},
 		"404":                       {404, []read{{"ab", io.EOF}}, 2, 1, 1, success},
 		"404 cut off":               {404, []read{{"ab", cut}}, 3, 1, 1, failure},

@@ -166,7 +166,8 @@ func TestG43_NoAttemptTimeout(t *testing.T) {
 	}
 }
 
-// G43: an attempt that is over leaves no timer behind.
+// G43: an attempt that is over lets go of its context, and its timer changes
+// nothing any more.
 func TestG43_AttemptTimeoutLeavesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var seen []context.Context
@@ -184,6 +185,6 @@ func TestG43_AttemptTimeoutLeavesNothing(t *testing.T) {
 		require.NoError(t, resp.Body.Close())
 		assert.Error(t, seen[1].Err())
 		time.Sleep(2 * timeout)
-		assert.Equal(t, context.Canceled, context.Cause(seen[1]), "the timer was stopped")
+		assert.Equal(t, context.Canceled, context.Cause(seen[1]), "nothing comes later")
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -122,6 +123,23 @@ func TestG45_OtherBaseWillDo(t *testing.T) {
 			assert.Equal(t, "good", ask(t, f))
 		})
 	}
+}
+
+// G45: the proxy is Base's, through the clones too, and is asked about what is
+// sent.
+func TestG45_ProxyIsBases(t *testing.T) {
+	v := newVhost(t, false)
+	base := v.base()
+	var asked []string
+	base.Proxy = func(req *http.Request) (*url.URL, error) {
+		asked = append(asked, req.URL.String())
+		return nil, nil
+	}
+	f := newFixture(t, base, nil)
+	register(t, f.reg, v.instance("a", "one.test"))
+	assert.Equal(t, "HTTP/1.1 one.test one.test", ask(t, f))
+	assert.Equal(t, []string{"https://" + v.Listener.Addr().String() + "/42?q=1"}, asked)
+	f.CloseIdleConnections()
 }
 
 // G45: HTTP/2 is Base's, through the clones too.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -88,7 +89,7 @@ func TestStatusError(t *testing.T) {
 	}
 }
 
-// The zero TransportConfig works: http.DefaultTransport is left alone.
+// The zero TransportConfig works.
 func TestNewTransport_Zero(t *testing.T) {
 	r := newRegistry(t, registry.Config{})
 	tr := registryhttp.MustNewTransport(r, registryhttp.TransportConfig{})
@@ -125,4 +126,20 @@ func TestBaseBreaksTheRules(t *testing.T) {
 			assert.Equal(t, []string{"a failure", "b failure"}, f.outcomes())
 		})
 	}
+}
+
+// A nil Base is a transport like http.DefaultTransport, which is left alone: its
+// connections are neither used nor closed.
+func TestNewTransport_DefaultTransportIsLeftAlone(t *testing.T) {
+	conns := make(map[string]bool)
+	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { conns[r.RemoteAddr] = true }))
+	defer srv.Close()
+	f := newFixture(t, nil, []registry.Instance{at("a", srv.Listener.Addr().String())})
+	for range 3 {
+		resp, err := http.Get(srv.URL)
+		finish(t, resp, err)
+		assert.Empty(t, ask(t, f))
+		f.CloseIdleConnections()
+	}
+	assert.Len(t, conns, 4, "one, and one each time")
 }
