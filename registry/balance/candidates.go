@@ -2,6 +2,7 @@ package balance
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"sync/atomic"
 
@@ -22,8 +23,8 @@ type member struct {
 	// Guarded by Balancer.mu.
 	seen     *registry.Endpoint // which Filter was asked about
 	wanted   bool               // what it said
-	round    uint64             // the latest build that met it
-	chosen   uint64             // the latest build that had it among its members
+	round    uint64             // the latest gathering that met it
+	chosen   uint64             // the round of the latest state that has it among its members
 	ejection ejection
 	rule     string // of the latest ejection
 }
@@ -70,6 +71,7 @@ func weightsOf(list []entry) (weights []int, equal bool) {
 // A state is what picks go by until something changes.
 type state struct {
 	index uint64 // of the snapshot it was made from
+	round uint64 // of the members chosen for it
 	next  int64  // when an ejection or a ramp ends
 
 	members []entry // all that the balancer looks at, in order of ID
@@ -79,8 +81,8 @@ type state struct {
 
 	ramping bool   // a pool is
 	home    *pool  // nil: there is nothing to pick
-	away    *pool  // where picks spill over to; nil: nowhere
-	stay    uint64 // of the 2^64 random numbers, those that stay at home
+	away    *pool  // where picks spill over to, or go if home has none for them; nil: nowhere
+	stay    uint64 // a pick stays at home if its random number is not above
 }
 
 // A place is one of the pools, each of which has pickers that go on from those
@@ -97,6 +99,7 @@ const (
 func (b *Balancer) build(snap *registry.Snapshot, now int64) *state {
 	s := &state{index: snap.Index(), next: never}
 	s.members = b.subset(b.gather(snap, now))
+	s.round = b.round
 	total, starting := 0, 0
 	for i := range s.members {
 		e := &s.members[i]
@@ -257,16 +260,15 @@ func (b *Balancer) settle(s *state, now int64) {
 		s.home = b.ripening(atHome, list, s.members, now)
 		return
 	}
-	share := b.homeShare(s, len(near))
-	if share < 1 {
-		away := func(e *entry) bool { return !local(e) }
-		s.away = b.ripening(elsewhere, choose(list, away), choose(s.members, away), now)
-	}
-	switch {
-	case share <= 0:
+	away := func(e *entry) bool { return !local(e) }
+	s.away = b.ripening(elsewhere, choose(list, away), choose(s.members, away), now)
+	if len(near) == 0 {
 		s.home, s.away = s.away, nil
-	default:
-		s.home = b.ripening(atHome, near, choose(s.members, local), now)
+		return
+	}
+	s.home = b.ripening(atHome, near, choose(s.members, local), now)
+	s.stay = math.MaxUint64
+	if share := b.homeShare(s, len(near)); share < 1 {
 		s.stay = uint64(share*(1<<32)) << 32
 	}
 }
@@ -281,10 +283,7 @@ func (b *Balancer) homeShare(s *state, near int) float64 {
 			total++
 		}
 	}
-	switch {
-	case near == 0:
-		return 0
-	case b.cfg.SpillBelow < 0:
+	if b.cfg.SpillBelow < 0 {
 		return 1
 	}
 	return min(1, float64(near)/float64(total)/b.cfg.SpillBelow+tiny)

@@ -69,7 +69,9 @@
 //   - G31: A subset depends on SubsetKey and IDs, whatever the health; who joins or
 //     leaves changes at most one member. Picks stay in the zone while its usable
 //     share is at least SpillBelow; below, the fraction share/SpillBelow stays and
-//     the rest spreads evenly. Without an endpoint at home zones are ignored.
+//     the rest spreads evenly. A pick for which there is none at home, because all
+//     are excluded or refused, goes elsewhere. Without an endpoint at home zones are
+//     ignored.
 //   - G32: Panic mode is while usable endpoints are less than PanicThreshold of those
 //     that are not Starting, Draining or Down. Then all but Draining, Down and
 //     negative weight are picked, zones are ignored, and Starting ones are picked

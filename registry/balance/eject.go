@@ -55,7 +55,7 @@ func (b *Balancer) eject(all []verdict, now int64) {
 	left := b.cfg.Outlier.cap(len(s.members)) - s.ejected
 	var out []verdict
 	for _, v := range all {
-		if left <= 0 || v.m.ejection.on || v.m.chosen != b.round {
+		if left <= 0 || v.m.ejection.on || v.m.chosen != s.round {
 			continue // the others go on; who fails again asks again
 		}
 		out = append(out, v)

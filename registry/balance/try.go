@@ -2,6 +2,8 @@ package balance
 
 import (
 	"context"
+
+	"github.com/mainstay-go/mainstay/registry"
 )
 
 // A try is the search of one pick.
@@ -30,7 +32,7 @@ func (t *try) find() (*entry, error) {
 	if b.keepsPlaces && t.q.Key == 0 {
 		t.q.Key = max(1, b.random()) // one for all draws of this pick
 	}
-	for range maxChanges {
+	for round := range maxChanges {
 		s, fresh := b.current()
 		if e := t.from(s); e != nil {
 			return e, nil
@@ -39,6 +41,14 @@ func (t *try) find() (*entry, error) {
 			b.wait()
 		} else if b.svc.Snapshot().Index() == s.index {
 			break
+		}
+		if round > 0 {
+			// Everything changes faster than the policy can follow.
+			if p := b.makeshift(); p != nil {
+				if e := t.in(p); e != nil {
+					return e, nil
+				}
+			}
 		}
 	}
 	switch {
@@ -59,7 +69,7 @@ func (t *try) from(s *state) *entry {
 		t.q.now = t.b.time.now()
 	}
 	first, second := s.home, s.away
-	if second != nil && t.draw(zoneSalt) >= s.stay {
+	if second != nil && t.draw(zoneSalt) > s.stay {
 		first, second = second, first
 	}
 	if e := t.in(first); e != nil || second == nil {
@@ -107,6 +117,23 @@ func (t *try) in(p *pool) *entry {
 		}
 	}
 	return nil
+}
+
+// makeshift is a pool of what can be picked right now, without a policy.
+func (b *Balancer) makeshift() *pool {
+	b.mu.Lock()
+	defer b.unlock()
+	all := b.subset(b.gather(b.svc.Snapshot(), b.time.now()))
+	p := &pool{b: b, worst: registry.Warning}
+	p.list = choose(all, func(e *entry) bool { return e.ep.Health().Usable() && !e.m.ejection.on })
+	if len(p.list) == 0 && b.cfg.PanicThreshold >= 0 {
+		p.worst = registry.Critical
+		p.list = choose(all, func(e *entry) bool { return e.ep.Health() < registry.Draining })
+	}
+	if len(p.list) == 0 {
+		return nil
+	}
+	return p
 }
 
 // pick is the answer of the picker, or nil if it has none.
