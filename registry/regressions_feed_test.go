@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -116,11 +117,11 @@ func TestG40_CheckReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRegistry(t, registry.Config{})
 		src, _ := fed(t, r, "dns")
-		ran := ""
+		var ran atomic.Value
 		checked := func(name string) registry.Instance {
 			in := instance("a")
 			in.Check.Func = func(context.Context, registry.Instance) error {
-				ran = name
+				ran.Store(name)
 				return nil
 			}
 			return in
@@ -128,7 +129,7 @@ func TestG40_CheckReplaced(t *testing.T) {
 		require.NoError(t, src.reset(checked("old")))
 		require.NoError(t, src.reset(checked("new")))
 		time.Sleep(time.Minute)
-		assert.Equal(t, "new", ran)
+		assert.Equal(t, "new", ran.Load())
 	})
 }
 

@@ -8,9 +8,8 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
-
-	"golang.org/x/sync/singleflight"
 
 	"github.com/mainstay-go/mainstay/registry"
 )
@@ -39,9 +38,11 @@ const defaultReadyTimeout = 2 * time.Second
 
 // A handler answers /healthz and /readyz.
 type handler struct {
-	reg    *registry.Registry
-	cfg    HandlerConfig
-	flight singleflight.Group
+	reg *registry.Registry
+	cfg HandlerConfig
+
+	mu   sync.Mutex
+	runs map[string]*checkRun // under way, by name
 }
 
 // NewHandler makes a handler for health checks from outside.
@@ -74,7 +75,7 @@ func NewHandler(r *registry.Registry, cfg HandlerConfig) (http.Handler, error) {
 		cfg.Timeout = defaultReadyTimeout
 	}
 	cfg.Require, cfg.Leases, cfg.Checks = slices.Clone(cfg.Require), slices.Clone(cfg.Leases), maps.Clone(cfg.Checks)
-	h := &handler{reg: r, cfg: cfg}
+	h := &handler{reg: r, cfg: cfg, runs: make(map[string]*checkRun)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, report{Status: "ok"})
@@ -119,6 +120,7 @@ func (h *handler) services(problems map[string]string) {
 func (h *handler) leases(problems map[string]string) {
 	for _, l := range h.cfg.Leases {
 		e := l.Endpoint()
+		h.reg.Service(e.Service()).Snapshot() // expires what is due
 		key := "lease " + e.Service() + " " + e.ID()
 		select {
 		case <-l.Done():
@@ -138,18 +140,23 @@ func (h *handler) check(ctx context.Context) map[string]string {
 		ctx, cancel = context.WithTimeoutCause(ctx, h.cfg.Timeout, errors.New("timed out"))
 		defer cancel()
 	}
-	running := make(map[string]<-chan singleflight.Result, len(h.cfg.Checks))
+	running := make(map[string]*checkRun, len(h.cfg.Checks))
 	for name, fn := range h.cfg.Checks {
-		running[name] = h.flight.DoChan(name, func() (any, error) { return nil, h.run(ctx, fn) })
+		running[name] = h.join(ctx, name, fn)
 	}
 	problems := make(map[string]string)
-	for name, done := range running {
+	for name, run := range running {
 		var err error
 		select {
-		case r := <-done:
-			err = r.Err
+		case <-run.done:
+			err = run.err
 		case <-ctx.Done():
-			err = context.Cause(ctx)
+			select {
+			case <-run.done: // in time, but looked at late
+				err = run.err
+			default:
+				err = context.Cause(ctx)
+			}
 		}
 		if err != nil {
 			problems["check "+name] = err.Error()
@@ -158,25 +165,41 @@ func (h *handler) check(ctx context.Context) map[string]string {
 	return problems
 }
 
-// run makes one check. Its context has the values of that of the request which
-// came first, but not its end: others may wait for the same run.
-func (h *handler) run(ctx context.Context, fn func(context.Context) error) error {
-	ctx = context.WithoutCancel(ctx)
-	if h.cfg.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, h.cfg.Timeout)
-		defer cancel()
+// A checkRun is one call of a check, for all requests that ask meanwhile. They
+// wait for one channel: while a check hangs, and is asked about again and again,
+// nothing may pile up.
+type checkRun struct {
+	done chan struct{}
+	err  error // written before done is closed
+}
+
+// join returns the run of a check that is under way, or begins one. Its context
+// has the values of that of the request which came first, but not its end.
+func (h *handler) join(ctx context.Context, name string, fn func(context.Context) error) *checkRun {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if run := h.runs[name]; run != nil {
+		return run
 	}
-	result := make(chan error, 1)
-	go func() { // one of its own: a Goexit would end the one that others wait for
-		err := errors.New("runtime.Goexit was called")
+	run := &checkRun{done: make(chan struct{}), err: errors.New("runtime.Goexit was called")}
+	h.runs[name] = run
+	go func() {
 		defer func() {
 			if v := recover(); v != nil {
-				err = fmt.Errorf("panic: %v", v)
+				run.err = fmt.Errorf("panic: %v", v)
 			}
-			result <- err
+			h.mu.Lock()
+			delete(h.runs, name)
+			h.mu.Unlock()
+			close(run.done)
 		}()
-		err = fn(ctx)
+		ctx := context.WithoutCancel(ctx)
+		if h.cfg.Timeout > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, h.cfg.Timeout)
+			defer cancel()
+		}
+		run.err = fn(ctx)
 	}()
-	return <-result
+	return run
 }

@@ -20,7 +20,9 @@ type tlsNames struct {
 
 type clone struct {
 	rt   *http.Transport
-	used uint64
+	used uint64 // when last
+	uses int    // under way
+	out  bool   // it has made room for another one
 }
 
 func (t *tlsNames) init(base http.RoundTripper, most int) {
@@ -32,10 +34,10 @@ func (t *tlsNames) init(base http.RoundTripper, most int) {
 	t.clones = make(map[string]*clone)
 }
 
-// of is the clone for a name.
-func (t *tlsNames) of(name string) (http.RoundTripper, bool) {
+// of is the clone for a name, until left; nil if there cannot be one.
+func (t *tlsNames) of(name string) *clone {
 	if t.base == nil {
-		return nil, false
+		return nil
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -47,11 +49,23 @@ func (t *tlsNames) of(name string) (http.RoundTripper, bool) {
 		t.clones[name] = c
 	}
 	c.used = t.clock
-	return c.rt, true
+	c.uses++
+	return c
+}
+
+// left tells that a use of a clone is over. One that has made room has nobody
+// else to close the connection that just became idle.
+func (t *tlsNames) left(c *clone) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c.uses--
+	if c.out && c.uses == 0 {
+		c.rt.CloseIdleConnections()
+	}
 }
 
 // makeRoom drops the clone that was not used for longest, if there are too many.
-// Who is using it goes on; its idle connections are closed.
+// Who is using it goes on; idle connections are closed, the last ones by left.
 func (t *tlsNames) makeRoom() {
 	if t.most < 0 || len(t.clones) < t.most {
 		return
@@ -62,6 +76,7 @@ func (t *tlsNames) makeRoom() {
 			oldest = name
 		}
 	}
+	t.clones[oldest].out = true
 	t.clones[oldest].rt.CloseIdleConnections()
 	delete(t.clones, oldest)
 }
@@ -71,8 +86,10 @@ func cloneFor(base *http.Transport, name string) *http.Transport {
 	rt := base.Clone()
 	if rt.TLSClientConfig == nil {
 		rt.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-		// With a TLSClientConfig of its own a transport does not speak HTTP/2
-		// unless it is told to; Base, which had none, does.
+	}
+	// With a TLSClientConfig a transport does not speak HTTP/2 unless it is told
+	// to, also if Base made that itself because it does.
+	if _, ok := base.TLSNextProto["h2"]; ok && rt.TLSNextProto == nil {
 		rt.ForceAttemptHTTP2 = true
 	}
 	rt.TLSClientConfig.ServerName = name

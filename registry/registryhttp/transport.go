@@ -95,6 +95,7 @@ func (t *Transport) client(service string) (*client, error) {
 	}
 	c := v.(*client)
 	c.once.Do(func() {
+		c.err = fmt.Errorf("registryhttp: PerService(%q) did not return", service)
 		cfg := withDefaults(t.cfg.PerService(service))
 		svc := t.reg.Service(service)
 		c.timeout, c.clock = cfg.Retry.AttemptTimeout, svc.Clock()
@@ -183,18 +184,11 @@ func (t *Transport) attempts(c *client, req *http.Request, a *balance.Attempts, 
 		if err == nil {
 			problem = statusError(resp)
 		}
-		if problem == nil || !repeatable(req, problem) {
+		if problem == nil || !u.repeatable(problem) {
 			return u.result(resp, err)
 		}
-		again, bodyErr := rewound(req)
-		if bodyErr != nil {
-			return u.result(resp, err)
-		}
-		next, none := a.Next(problem)
-		if none != nil {
-			if again != nil {
-				again.Close()
-			}
+		next, again, ok := u.another(a, resp, problem)
+		if !ok {
 			return u.result(resp, err)
 		}
 		u.discard(resp, problem)
@@ -202,11 +196,46 @@ func (t *Transport) attempts(c *client, req *http.Request, a *balance.Attempts, 
 	}
 }
 
+// another picks the instance for another attempt. It calls functions of the
+// user's: if one of them does not return, this attempt is over.
+func (u *use) another(a *balance.Attempts, resp *http.Response, problem error) (next balance.Pick, again io.ReadCloser, ok bool) {
+	returned := false
+	defer func() {
+		if !ok && again != nil {
+			again.Close()
+		}
+		if !returned {
+			if resp != nil && resp.Body != nil {
+				resp.Body.Close()
+			}
+			u.end(u.told(problem))
+		}
+	}()
+	again, err := rewound(u.req)
+	if err == nil {
+		next, err = a.Next(problem)
+	}
+	returned = true
+	return next, again, err == nil
+}
+
 // repeatable reports whether a request may be sent again after an error.
-func repeatable(req *http.Request, err error) bool {
+func (u *use) repeatable(err error) bool {
+	req := u.req
 	if req.Body != nil && req.Body != http.NoBody && req.GetBody == nil {
 		return false
 	}
+	if idempotent(req) {
+		return true
+	}
+	// Without a connection nothing was sent. But the error may also be one of the
+	// body, which then was read.
+	var dial *net.OpError
+	return errors.As(err, &dial) && dial.Op == "dial" && !u.touched.Load()
+}
+
+// idempotent reports whether a request may be sent twice.
+func idempotent(req *http.Request) bool {
 	switch req.Method {
 	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
 		return true
@@ -214,11 +243,8 @@ func repeatable(req *http.Request, err error) bool {
 	if _, ok := req.Header["Idempotency-Key"]; ok {
 		return true
 	}
-	if _, ok := req.Header["X-Idempotency-Key"]; ok {
-		return true
-	}
-	var dial *net.OpError
-	return errors.As(err, &dial) && dial.Op == "dial" // nothing was sent, since there is no connection
+	_, ok := req.Header["X-Idempotency-Key"]
+	return ok
 }
 
 // rewound is a body for another attempt.

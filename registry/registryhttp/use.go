@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -21,6 +23,9 @@ type use struct {
 	req  *http.Request
 	pick balance.Pick
 
+	clone   *clone                  // of Base, which is used instead; nil: Base
+	over    sync.Once               // that it was used
+	touched atomic.Bool             // the request's body, if that is watched
 	latency time.Duration           // to the headers
 	cancel  context.CancelCauseFunc // of the context of the attempt; nil: it is that of the request
 }
@@ -41,22 +46,28 @@ func (u *use) send(body io.ReadCloser, sent *bool) (resp *http.Response, err err
 			u.end(errAborted)
 		}
 	}()
-	base, out, err := u.prepare(body)
+	base, out, arrived, err := u.prepare(body)
 	if err != nil {
-		if *sent && body != nil {
+		if body != nil {
 			body.Close()
 		}
+		*sent = true
 		returned = true
 		return nil, err
 	}
 	watch := startWatch(u.c.clock)
-	arrived := u.limit(&out)
 	*sent = true
 	resp, err = base.RoundTrip(out)
 	u.latency = watch.passed()
-	if !arrived() && err == nil {
-		resp.Body.Close()
-		resp, err = nil, context.DeadlineExceeded
+	if !arrived() {
+		if resp != nil && resp.Body != nil {
+			resp.Body.Close()
+		}
+		// Not every Base returns the cause of its context.
+		if err == nil || errors.Is(err, context.Canceled) && u.req.Context().Err() == nil {
+			err = context.DeadlineExceeded
+		}
+		resp = nil
 	}
 	if resp == nil && err == nil {
 		err = fmt.Errorf("registryhttp: %T returned neither a response nor an error", base)
@@ -69,36 +80,43 @@ func (u *use) send(body io.ReadCloser, sent *bool) (resp *http.Response, err err
 // headers have arrived by then. The function it returns tells that they have, and
 // reports whether they came in time: exactly one of the two wins, so that a
 // timer which fires at the last moment does not break the body.
-func (u *use) limit(out **http.Request) (arrived func() bool) {
+func (u *use) limit() (ctx context.Context, arrived func() bool) {
 	if u.c.timeout <= 0 {
-		return func() bool { return true }
+		return u.req.Context(), func() bool { return true }
 	}
 	var settled atomic.Bool
-	ctx, cancel := context.WithCancelCause((*out).Context())
-	*out = (*out).WithContext(ctx)
+	ctx, cancel := context.WithCancelCause(u.req.Context())
 	u.cancel = cancel
 	stop := afterFunc(u.c.clock, u.c.timeout, func() {
 		if !settled.Swap(true) {
 			cancel(context.DeadlineExceeded)
 		}
 	})
-	return func() bool {
+	return ctx, func() bool {
 		stop()
 		return !settled.Swap(true)
 	}
 }
 
 // prepare makes the request for the instance and finds who sends it.
-func (u *use) prepare(body io.ReadCloser) (http.RoundTripper, *http.Request, error) {
+func (u *use) prepare(body io.ReadCloser) (http.RoundTripper, *http.Request, func() bool, error) {
 	e, req := u.pick.Endpoint(), u.req
-	out := req.WithContext(req.Context()) // a shallow copy
+	base := u.t.base
+	scheme := or(e.Scheme(), req.URL.Scheme)
+	if name := e.ServerName(); name != "" && scheme == "https" && name != hostOf(e.Addr()) {
+		if u.clone = u.t.tls.of(name); u.clone == nil {
+			return nil, nil, nil, fmt.Errorf("registryhttp: instance %q of %q has the ServerName %q, for which Base has to be an *http.Transport, not %T",
+				e.ID(), e.Service(), name, base)
+		}
+		base = u.clone.rt
+	}
+	ctx, arrived := u.limit()
+	out := req.WithContext(ctx)     // a shallow copy
+	out.Header = req.Header.Clone() // in case Base keeps to its contract less than we do
 	out.URL = new(url.URL)
 	*out.URL = *req.URL
-	out.URL.Host = e.Addr()
-	if e.Scheme() != "" {
-		out.URL.Scheme = e.Scheme()
-	}
-	out.Body = body
+	out.URL.Host, out.URL.Scheme = e.Addr(), scheme
+	out.Body = u.watched(body)
 	switch custom := req.Host != "" && req.Host != req.URL.Host; {
 	case custom:
 	case u.t.cfg.KeepHost:
@@ -108,15 +126,26 @@ func (u *use) prepare(body io.ReadCloser) (http.RoundTripper, *http.Request, err
 	default:
 		out.Host = e.Addr()
 	}
-	base := u.t.base
-	if name := e.ServerName(); name != "" && out.URL.Scheme == "https" && name != out.URL.Hostname() {
-		var ok bool
-		if base, ok = u.t.tls.of(name); !ok {
-			return nil, nil, fmt.Errorf("registryhttp: instance %q of %q has the ServerName %q, for which Base has to be an *http.Transport, not %T",
-				e.ID(), e.Service(), name, u.t.base)
-		}
+	return base, out, arrived, nil
+}
+
+// watched notices whether a body was read of which it matters: a request that may
+// not be repeated may be all the same if nobody has touched its body.
+func (u *use) watched(body io.ReadCloser) io.ReadCloser {
+	if body == nil || body == http.NoBody || idempotent(u.req) {
+		return body
 	}
-	return base, out, nil
+	return &touched{body, &u.touched}
+}
+
+type touched struct {
+	io.ReadCloser
+	yes *atomic.Bool
+}
+
+func (t *touched) Read(p []byte) (int, error) {
+	t.yes.Store(true)
+	return t.ReadCloser.Read(p)
 }
 
 // end ends the use.
@@ -124,6 +153,9 @@ func (u *use) end(err error) {
 	u.pick.DoneAfter(err, u.latency)
 	if u.cancel != nil {
 		u.cancel(context.Canceled)
+	}
+	if u.clone != nil {
+		u.over.Do(func() { u.t.tls.left(u.clone) })
 	}
 }
 
@@ -161,4 +193,17 @@ func (u *use) told(err error) error {
 		return fmt.Errorf("%w: %w", context.Canceled, err)
 	}
 	return err
+}
+
+func or(s, def string) string {
+	if s != "" {
+		return s
+	}
+	return def
+}
+
+// hostOf is the host in the address of an instance, without brackets.
+func hostOf(addr string) string {
+	host := addr[:strings.LastIndexByte(addr, ':')]
+	return strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 }

@@ -74,6 +74,9 @@ func TestConformanceFindsFaults(t *testing.T) {
 		for _, check := range f.must {
 			found[check] = true
 		}
+		if raceEnabled && f.races {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			for check, run := range registrytest.Checks() {
 				t.Run(check, func(t *testing.T) {

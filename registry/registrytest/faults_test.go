@@ -17,6 +17,7 @@ import (
 type finding struct {
 	fault
 	must, may []string
+	races     bool // by its very nature, which the race detector does not suffer
 }
 
 // changing changes every record on its way to the origin.
@@ -230,7 +231,7 @@ func faultsOfPut() map[string]finding {
 			_ = f.Backend.Put(context.WithoutCancel(ctx), rec)
 			return context.Cause(ctx)
 		}}, must: []string{"ended"}},
-		"keeps the caller's slices": {fault: keeping(), must: []string{"fields"}, may: everyone()},
+		"keeps the caller's slices": {fault: keeping(), must: []string{"fields"}, may: everyone(), races: true},
 		"does not expire":           {fault: changing(func(rec *registry.Record) { rec.Instance.TTL = 0 }), must: []string{"fields", "expiry", "replace"}},
 		"expires early":             {fault: scaling(0.5), must: []string{"expiry"}},
 		"expires at once":           {fault: scaling(0.1), must: []string{"expiry"}},
