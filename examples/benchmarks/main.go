@@ -14,11 +14,12 @@ import (
 	"github.com/mainstay-go/mainstay/examples/benchmarks/bench"
 	"github.com/mainstay-go/mainstay/examples/benchmarks/breakerbench"
 	"github.com/mainstay-go/mainstay/examples/benchmarks/eventbusbench"
+	"github.com/mainstay-go/mainstay/examples/benchmarks/registrybench"
 )
 
 // subjects are what there is to measure, one per package of Mainstay.
 func subjects() []bench.Subject {
-	return []bench.Subject{breakerbench.Subject(), eventbusbench.Subject()}
+	return []bench.Subject{breakerbench.Subject(), eventbusbench.Subject(), registrybench.Subject()}
 }
 
 func main() {

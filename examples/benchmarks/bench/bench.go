@@ -14,6 +14,7 @@ type Subject struct {
 	Settings []Setting // how each library is set up
 	Groups   []Group
 	Memory   []Memory
+	Tables   []Table
 }
 
 // A Setting tells people how a library is set up, or why it is left out.
@@ -95,6 +96,15 @@ type MemoryCase struct {
 	Name    string
 	Prepare func(n int) (build func() any)
 	Why     string // why it is ahead, where it is
+}
+
+// A Table is what else is told about a subject. It is worked out once, not
+// measured round by round.
+type Table struct {
+	Name    string
+	Note    string
+	Columns []string          // of which the first has the names of the rows
+	Rows    func() [][]string // each as long as Columns
 }
 
 // AllFail is a Want: every operation fails.

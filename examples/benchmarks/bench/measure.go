@@ -23,6 +23,7 @@ type Result struct {
 	Subject Subject
 	Groups  []GroupResult
 	Memory  []MemoryResult
+	Tables  []TableResult
 }
 
 // GroupResult is a measured group.
@@ -53,6 +54,12 @@ type MemoryResult struct {
 	Bytes  []float64 // per one
 }
 
+// TableResult is a table that is worked out.
+type TableResult struct {
+	Table Table
+	Rows  [][]string
+}
+
 // Measure runs a subject, group by group. Rounds are the outer loop, so that
 // each row sees the quiet and the noisy times of its group; within a round the
 // cases of a row take turns in beginning.
@@ -81,6 +88,12 @@ func Measure(s Subject, o Options) (Result, error) {
 		if o.matches("Memory", m.Name) {
 			fmt.Fprintf(o.Progress, "%s: memory, %s\n", s.Name, m.Name)
 			res.Memory = append(res.Memory, m.measure())
+		}
+	}
+	for _, t := range s.Tables {
+		if o.matches("Table", t.Name) {
+			fmt.Fprintf(o.Progress, "%s: table, %s\n", s.Name, t.Name)
+			res.Tables = append(res.Tables, TableResult{Table: t, Rows: t.Rows()})
 		}
 	}
 	return res, nil

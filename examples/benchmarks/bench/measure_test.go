@@ -67,13 +67,18 @@ func TestMeasureMatches(t *testing.T) {
 			log = append(log, "four")
 			return func() any { return nil }
 		}}}},
+		Tables: []Table{{Name: "five", Rows: func() [][]string {
+			log = append(log, "five")
+			return [][]string{{"a"}}
+		}}},
 	}
 	for pattern, want := range map[string]string{
-		"":             "one two three four",
+		"":             "one two three four five",
 		"first":        "one two",
 		"two|three":    "two three",
 		"^second/thr":  "three",
 		"Memory":       "four",
+		"^Table/five$": "five",
 		"nothing here": "",
 	} {
 		log = nil

@@ -74,6 +74,9 @@ func (res Result) write(p *page, versions map[string]string) {
 			m.write(p)
 		}
 	}
+	for _, t := range res.Tables {
+		t.write(p)
+	}
 }
 
 func (res Result) writeBars(p *page) {
@@ -170,6 +173,19 @@ func (m MemoryResult) write(p *page) {
 			bar = fmt.Sprintf("<= %d", m.Memory.Limit)
 		}
 		p.line("%s", row(m.at(i).Name, whole(b), ratio, bar))
+	}
+}
+
+func (t TableResult) write(p *page) {
+	p.line("")
+	p.line("### %s", t.Table.Name)
+	p.line("")
+	p.line("%s", t.Table.Note)
+	p.line("")
+	p.line("%s", row(t.Table.Columns...))
+	p.line("|---%s|", strings.Repeat("|--:", len(t.Table.Columns)-1))
+	for _, r := range t.Rows {
+		p.line("%s", row(r...))
 	}
 }
 

@@ -68,6 +68,10 @@ func madeUp() Report {
 				},
 				Bytes: []float64{120, 60, 480},
 			}},
+			Tables: []TableResult{{
+				Table: Table{Name: "quality", Note: "In ms.", Columns: []string{"", "p50", "p99"}},
+				Rows:  [][]string{{"ours", "1", "2"}, {"rival", "3", "4"}},
+			}},
 		}},
 	}
 }
@@ -107,6 +111,7 @@ func TestReport(t *testing.T) {
 		"|  | ns/op | ours is | bar | B/op | allocs/op |\n|---|--:|--:|--:|--:|--:|\n",
 		"| ours | 120 |  | <= 100 |",
 		"| big | 480 | 0.250 x |  |",
+		"### quality\n\nIn ms.\n\n|  | p50 | p99 |\n|---|--:|--:|\n| ours | 1 | 2 |\n| rival | 3 | 4 |\n",
 	} {
 		assert.Contains(t, text, want)
 	}
