@@ -68,6 +68,9 @@ func TestG30_MaglevKeepsTheOthers(t *testing.T) {
 	for _, c := range []struct{ n, sets, leavers int }{
 		{2, 3, 2}, {3, 5, 2}, {4, 5, 3}, {6, 5, 3}, {10, 5, 3}, {30, 2, 5}, {100, 1, 10},
 	} {
+		if underRace {
+			c.sets = 1
+		}
 		for set := range c.sets {
 			ids, weights := addresses(c.n), repeated(100, c.n)
 			if set > 0 {
