@@ -51,7 +51,7 @@ func join(ctx context.Context, addr string) (*registry.Lease, error) {
 	if err != nil {
 		return nil, err
 	}
-	go lease.KeepAlive(ctx) // at shutdown: lease.Drain(ctx), then http.Server.Shutdown
+	go lease.KeepAlive(ctx) // until lease.Drain, at shutdown; then http.Server.Shutdown
 	return lease, nil
 }
 
@@ -150,7 +150,7 @@ func start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	go lease.KeepAlive(ctx) // at shutdown: lease.Drain(ctx)
+	go lease.KeepAlive(ctx) // until lease.Drain, at shutdown
 
 	for e := range reg.Service("orders").Snapshot().All() {
 		fmt.Println(e.Addr(), e.Health())

@@ -14,7 +14,7 @@
 //	if err != nil {
 //		return err
 //	}
-//	go lease.KeepAlive(ctx) // at shutdown: lease.Drain(ctx)
+//	go lease.KeepAlive(ctx) // until lease.Drain, at shutdown
 //
 //	for e := range reg.Service("orders").Snapshot().All() {
 //		fmt.Println(e.Addr(), e.Health())

@@ -28,7 +28,8 @@ const drainPoll = time.Second
 // calls under way. It is Draining at once, so that nobody picks it any more, and
 // removed when no tracked call of this process is under way and
 // Config.DrainGrace has passed, or when ctx ends; the error is an [*Error] with
-// its cause then. A second Drain joins the first: of their contexts the one that
+// its cause then. With a context that has ended before, nothing happens, and the
+// error is its cause. A second Drain joins the first: of their contexts the one that
 // ends first counts for both. What feeds say of the instance goes with it, until
 // one delivers it again. It returns ErrNotFound if there is no such instance, and
 // ErrClosed if the registry is closed before the end.
@@ -45,7 +46,8 @@ func (r *Registry) Drain(ctx context.Context, service, id string) error {
 }
 
 // Drain takes the instance out as [Registry.Drain] does, and ends the lease. It
-// returns ErrLeaseLost if that is or gets lost.
+// does not renew it: let KeepAlive run until Drain has returned. It returns
+// ErrLeaseLost if the lease is or gets lost.
 func (l *Lease) Drain(ctx context.Context) error {
 	if ctx == nil {
 		return errNilContext

@@ -28,7 +28,7 @@ var (
 type Op string
 
 // The operations. [Config].Authorize is asked about OpRegister, OpDeregister,
-// OpDrain, OpSetHealth and OpImport.
+// OpDrain, OpSetHealth and OpImport. OpWatch is Wait, too, and OpFeed is Sync.
 const (
 	OpRegister   Op = "register"
 	OpRenew      Op = "renew"

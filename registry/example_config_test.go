@@ -86,5 +86,5 @@ func ExampleLimits() {
 	// Output:
 	// <nil>
 	// <nil>
-	// registry: register "orders": Limits.Instances is 2, want at least 3
+	// registry: register "orders": Limits.Instances is 2, which 3 would exceed
 }

@@ -8,7 +8,7 @@ import "time"
 // Fault.
 //
 // Change and Preservation of one service come in order of index, never two at a
-// time: on the goroutine of the verb that caused them, on that of another verb
+// time, but those of different services may come at the same time: on the goroutine of the verb that caused them, on that of another verb
 // of the same service which is still delivering, or, if a read or a timer
 // noticed an expiry, on one that the registry makes for it.
 type Hooks struct {
@@ -21,7 +21,8 @@ type Hooks struct {
 	Preservation func(Preservation)
 
 	// FeedState is told when a feed reaches its origin, loses it, or has records
-	// refused, on the goroutine of that feed.
+	// refused, and when one ends that is connected (Err is the cause of its
+	// context then), on the goroutine of that feed.
 	FeedState func(FeedState)
 
 	// Fault is told every contained panic and Goexit of a check, a source, a

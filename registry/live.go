@@ -53,8 +53,8 @@ func (l *Live) InFlight() int {
 // Picks is how many tracked calls have begun.
 func (l *Live) Picks() uint64 { return l.started.Load() }
 
-// Acquire counts a call that begins, unless the health now is worse than worst;
-// it reports whether it did. Every true has to be followed by one Release or
+// Acquire counts a call that begins, unless the health now is worse than worst,
+// which usually is Warning; it reports whether it did. Every true has to be followed by one Release or
 // Abandon.
 //
 // It counts first and looks at the health then, and a drain does it the other

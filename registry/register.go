@@ -209,7 +209,7 @@ func (r *Registry) grow(op Op, groups []*group, fresh int) error {
 
 // breached is the error for a limit that would be exceeded.
 func breached(op Op, service, field string, limit, got int) error {
-	return &Error{Op: op, Service: service, Field: field, Err: &fieldError{field, limit, fmt.Sprintf("at least %d", got)}}
+	return &Error{Op: op, Service: service, Field: field, Err: fmt.Errorf("%s is %d, which %d would exceed", field, limit, got)}
 }
 
 // join is errors.Join that leaves a single error as it is.

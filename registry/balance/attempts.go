@@ -1,6 +1,10 @@
 package balance
 
-import "context"
+import (
+	"context"
+
+	"github.com/mainstay-go/mainstay/registry"
+)
 
 // Attempts are the attempts of one call, for callers that [Do] does not fit: a
 // call whose use of the endpoint goes on after it has returned, like an HTTP
@@ -11,6 +15,7 @@ type Attempts struct {
 	ctx context.Context //nolint:containedctx // of the call, which this is the state of
 	q   Query
 	n   int
+	ep  *registry.Endpoint // of the latest attempt, which becomes one tried only if there is another
 }
 
 // Attempts begins a call. Nothing is picked yet.
@@ -29,7 +34,7 @@ func (a *Attempts) Next(err error) (Pick, error) {
 		p, err := a.b.PickWith(a.ctx, a.q)
 		if err == nil {
 			a.b.budget.earn()
-			a.tried(p)
+			a.n, a.ep = 1, p.Endpoint()
 		}
 		return p, err
 	}
@@ -37,16 +42,12 @@ func (a *Attempts) Next(err error) (Pick, error) {
 	if a.n >= r.Attempts || a.ctx.Err() != nil || r.If != nil && !r.If(err) || !a.b.budget.spend() {
 		return Pick{}, err
 	}
+	a.q.Exclude.Add(a.ep)
 	p, none := a.b.PickWith(a.ctx, a.q)
 	if none != nil {
 		a.b.budget.refund()
 		return Pick{}, err
 	}
-	a.tried(p)
+	a.n, a.ep = a.n+1, p.Endpoint()
 	return p, nil
-}
-
-func (a *Attempts) tried(p Pick) {
-	a.n++
-	a.q.Exclude.Add(p.Endpoint())
 }

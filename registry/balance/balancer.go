@@ -105,6 +105,9 @@ func (b *Balancer) PickWith(ctx context.Context, q Query) (Pick, error) {
 	case ctx.Err() != nil:
 		return Pick{}, context.Cause(ctx)
 	}
+	if e := b.quick(q); e != nil && e.live.Acquire(registry.Warning) {
+		return b.issue(e, nil, 0), nil
+	}
 	t := try{b: b, ctx: ctx, q: q, track: true}
 	e, err := t.find()
 	if err != nil {
@@ -120,12 +123,26 @@ func (b *Balancer) Next(q Query) (*registry.Endpoint, error) {
 	if b == nil || b.svc == nil {
 		return nil, errNilBalancer
 	}
+	if e := b.quick(q); e != nil && e.live.Health() <= registry.Warning {
+		return e.ep, nil
+	}
 	t := try{b: b, q: q}
 	e, err := t.find()
 	if err != nil {
 		return nil, err
 	}
 	return e.ep, nil
+}
+
+// quick is the first answer of the picker where nothing else has a say: there is
+// one pool, nobody is held back or excluded, no gate is asked and no clock is
+// needed. The others, and those whose answer is turned down, go the whole way.
+func (b *Balancer) quick(q Query) *entry {
+	s := b.state.Load()
+	if !b.holds(s) || !s.plain || len(q.Exclude.list) > 0 || b.keepsPlaces && q.Key == 0 {
+		return nil
+	}
+	return s.home.pick(&q, 0)
 }
 
 // current is the state to pick by, and whether it is that of now. If somebody

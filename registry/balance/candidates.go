@@ -80,6 +80,7 @@ type state struct {
 	panic   bool
 
 	ramping bool   // a pool is
+	plain   bool   // see quick
 	home    *pool  // nil: there is nothing to pick
 	away    *pool  // where picks spill over to, or go if home has none for them; nil: nowhere
 	stay    uint64 // a pick stays at home if its random number is not above
@@ -126,6 +127,7 @@ func (b *Balancer) build(snap *registry.Snapshot, now int64) *state {
 	for i := range s.members {
 		b.free(s.members[i].m, now)
 	}
+	s.plain = s.home != nil && s.home.ripe == nil && s.away == nil && !s.panic && !b.timed && b.cfg.Gate == nil
 	s.ramping = s.home != nil && s.home.ripe != nil || s.away != nil && s.away.ripe != nil
 	return s
 }

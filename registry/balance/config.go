@@ -84,7 +84,9 @@ type Config struct {
 
 // Outlier is when endpoints are ejected: left alone for a while by this
 // balancer, because its own calls to them fail. The zero Outlier ejects after
-// five failures in a row. Negative numbers of a rule switch it off.
+// five failures in a row. Negative numbers of a rule switch it off. Ejected
+// endpoints are unusable for PanicThreshold too, so that by default the ejection
+// of the only endpoint has no effect.
 type Outlier struct {
 	// Consecutive is how many failures in a row eject. Zero: 5.
 	Consecutive int

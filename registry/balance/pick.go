@@ -26,8 +26,9 @@ func (p Pick) Endpoint() *registry.Endpoint { return p.ep }
 func (p Pick) Done(err error) { p.end(err, -1) }
 
 // DoneAfter is Done with a latency that the caller has measured, for example up
-// to the first byte of an answer that was read to its end. Negative: the time
-// since the pick.
+// to the first byte of an answer that was read to its end. It is remembered
+// whatever the policy is. Negative: the time since the pick, which is measured
+// only if the policy looks at latencies.
 func (p Pick) DoneAfter(err error, latency time.Duration) { p.end(err, latency) }
 
 // Abandon ends the pick without an outcome. It is for cleanups of what was

@@ -12,7 +12,9 @@ import (
 //
 // NewPicker is called when the candidates have changed, never twice at a time
 // for one balancer, with the picker of before or nil, so that a position can go
-// on. It must not use the balancer.
+// on. It must not use the balancer. A policy may use those of this package;
+// [ConsistentHash] inside another one knows only what can be picked, so that an
+// endpoint which turns unusable does not keep its place.
 type Policy interface {
 	NewPicker(c Candidates, old Picker) Picker
 }
@@ -35,7 +37,8 @@ type Candidates struct{ pool *pool }
 // Len is how many there are.
 func (c Candidates) Len() int { return len(c.pool.list) }
 
-// At is one of them, 0 <= i < Len. They are in order of ID.
+// At is one of them, 0 <= i < Len. They are in order of ID. Its Health is that of
+// the snapshot; see [registry.Live.Health].
 func (c Candidates) At(i int) *registry.Endpoint { return c.pool.list[i].ep }
 
 // Latency is the smoothed latency of one of them as this balancer measured it,

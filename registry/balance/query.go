@@ -21,33 +21,20 @@ type Query struct {
 // Tried is a set of endpoints. The zero Tried is empty. It is a value: a copy is
 // a set of its own. It is not safe for concurrent use.
 type Tried struct {
-	few  [4]*registry.Live // most calls try no more
-	more []*registry.Live  // never changed in place, so that copies are independent
+	list []*registry.Live // never changed in place, so that copies are independent
 }
 
 // Add puts an endpoint into the set. One that left and came back, or has another
 // address by now, is another one.
 func (t *Tried) Add(e *registry.Endpoint) {
-	if t.Has(e) {
-		return
+	if !t.Has(e) {
+		t.list = append(slices.Clip(t.list), e.Live())
 	}
-	for i := range t.few {
-		if t.few[i] == nil {
-			t.few[i] = e.Live()
-			return
-		}
-	}
-	t.more = append(slices.Clip(t.more), e.Live())
 }
 
 // Has reports whether an endpoint is in the set.
 func (t Tried) Has(e *registry.Endpoint) bool { return t.has(e.Live()) }
 
 func (t *Tried) has(l *registry.Live) bool {
-	for i := range t.few {
-		if t.few[i] == l {
-			return true
-		}
-	}
-	return slices.Contains(t.more, l)
+	return len(t.list) > 0 && slices.Contains(t.list, l)
 }
