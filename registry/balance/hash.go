@@ -113,6 +113,11 @@ func (p *hashed) Pick(q Query, draw int) int {
 	if q.Key == 0 {
 		q.Key = p.pool.b.random()
 	}
+	if p.maglev != nil && draw == 0 && p.bound <= 0 {
+		if i := p.index(p.maglev.at(q.Key)); i >= 0 { // as nearly always
+			return i
+		}
+	}
 	room := p.room()
 	var passed [maxDraws]int // choices that came before
 	n, probe := 0, uint64(0)
