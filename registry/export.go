@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"slices"
 	"time"
 )
 
@@ -42,7 +43,7 @@ func (r *Registry) Export(w io.Writer) error {
 		return err
 	}
 	sep := "\n"
-	for name := range r.Services() {
+	for _, name := range slices.Collect(r.Services()) {
 		for _, one := range r.export(name) {
 			b, err := json.Marshal(one)
 			if err != nil {
