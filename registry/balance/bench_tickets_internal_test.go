@@ -94,6 +94,7 @@ func BenchmarkTickets(b *testing.B) {
 
 // together divides the b.N calls of fn among some goroutines.
 func together(b *testing.B, goroutines int, fn func(i int)) {
+	b.Helper()
 	b.ReportAllocs()
 	var wg sync.WaitGroup
 	for g := range goroutines {
