@@ -28,7 +28,8 @@ func (b *Balancer) Attempts(ctx context.Context, q Query) Attempts {
 // Config.Retry allows. If there is to be none it returns err, or for the first
 // attempt the error of [Balancer.Pick].
 //
-// Every pick has to be ended, before or after Next.
+// Every pick has to be ended, before or after Next. After a success there is no
+// Next: with nil it is an error, but for the first attempt.
 func (a *Attempts) Next(err error) (Pick, error) {
 	if a.n == 0 {
 		p, err := a.b.PickWith(a.ctx, a.q)
@@ -38,16 +39,25 @@ func (a *Attempts) Next(err error) (Pick, error) {
 		}
 		return p, err
 	}
+	if err == nil {
+		return Pick{}, errNoFailure
+	}
 	r := &a.b.cfg.Retry
 	if a.n >= r.Attempts || a.ctx.Err() != nil || r.If != nil && !r.If(err) || !a.b.budget.spend() {
 		return Pick{}, err
 	}
+	picked := false
+	defer func() {
+		if !picked { // nothing to try, or something of the user's panicked
+			a.b.budget.refund()
+		}
+	}()
 	a.q.Exclude.Add(a.ep)
 	p, none := a.b.PickWith(a.ctx, a.q)
 	if none != nil {
-		a.b.budget.refund()
 		return Pick{}, err
 	}
+	picked = true
 	a.n, a.ep = a.n+1, p.Endpoint()
 	return p, nil
 }

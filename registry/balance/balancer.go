@@ -63,9 +63,13 @@ func New(s *registry.Service, cfg Config) (*Balancer, error) {
 	if p, ok := cfg.Policy.(decaying); ok {
 		b.decay = p.decay()
 	}
-	_, known := cfg.Policy.(untimed)
-	b.timed = !known
-	_, b.keepsPlaces = cfg.Policy.(keepsPlaces)
+	switch cfg.Policy.(type) {
+	case ConsistentHash, *ConsistentHash:
+		b.keepsPlaces = true
+	case RoundRobin, *RoundRobin, Random, *Random, Weighted, *Weighted, LeastLoaded, *LeastLoaded:
+	default: // also what embeds one of these
+		b.timed = true
+	}
 	b.tickets.New = func() any { return &ticket{b: b} }
 	b.budget.init(cfg.Retry)
 	if cfg.Outlier != nil {
@@ -82,10 +86,6 @@ func MustNew(s *registry.Service, cfg Config) *Balancer {
 	}
 	return b
 }
-
-// keepsPlaces is a policy of this package for which unusable endpoints keep
-// their place.
-type keepsPlaces interface{ keepsPlaces() }
 
 func (b *Balancer) random() uint64 { return b.cfg.Rand() }
 
@@ -139,7 +139,7 @@ func (b *Balancer) Next(q Query) (*registry.Endpoint, error) {
 // needed. The others, and those whose answer is turned down, go the whole way.
 func (b *Balancer) quick(q Query) *entry {
 	s := b.state.Load()
-	if !b.holds(s) || !s.plain || len(q.Exclude.list) > 0 || b.keepsPlaces && q.Key == 0 {
+	if s == nil || !s.plain || len(q.Exclude.list) > 0 || b.keepsPlaces && q.Key == 0 || !b.holds(s) {
 		return nil
 	}
 	return s.home.pick(&q, 0)

@@ -71,9 +71,9 @@ func BenchmarkTickets(b *testing.B) {
 		b.Run(fmt.Sprintf("pool/%d", goroutines), func(b *testing.B) {
 			together(b, goroutines, func(i int) {
 				t := lb.tickets.Get().(*ticket)
-				t.entry = &entries[i%8]
+				t.m = entries[i%8].m
 				if t.gen.CompareAndSwap(t.gen.Load(), t.gen.Load()+1) {
-					t.entry = nil
+					t.m = nil
 					lb.tickets.Put(t)
 				}
 			})

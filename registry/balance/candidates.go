@@ -124,8 +124,10 @@ func (b *Balancer) build(snap *registry.Snapshot, now int64) *state {
 	if was := b.state.Load(); s.panic != (was != nil && was.panic) {
 		b.panicked(s.panic, s.usable, total, now)
 	}
-	for i := range s.members {
-		b.free(s.members[i].m, now)
+	for _, m := range b.known {
+		if b.free(m, now); m.ejection.on { // perhaps out of sight for now
+			s.next = min(s.next, m.ejection.until)
+		}
 	}
 	s.plain = s.home != nil && s.home.ripe == nil && s.away == nil && !s.panic && !b.timed && b.cfg.Gate == nil
 	s.ramping = s.home != nil && s.home.ripe != nil || s.away != nil && s.away.ripe != nil
@@ -241,13 +243,19 @@ func (b *Balancer) free(m *member, now int64) {
 
 // scatter makes the pool of panic mode: all that was not taken out by hand, and
 // what is Starting only if all are.
-func (b *Balancer) scatter(s *state, started bool) {
-	list := choose(s.members, func(e *entry) bool {
-		h := e.ep.Health()
-		return h < registry.Draining && (h == registry.Starting) != started
-	})
-	s.home = b.pool(atHome, list, s.members, registry.Critical)
+func (b *Balancer) scatter(s *state, some bool) {
+	these := starting
+	if some {
+		these = started
+	}
+	s.home = b.pool(atHome, choose(s.members, these), s.members, registry.Critical)
 }
+
+func started(e *entry) bool {
+	return e.ep.Health() < registry.Draining && e.ep.Health() != registry.Starting
+}
+
+func starting(e *entry) bool { return e.ep.Health() == registry.Starting }
 
 // settle makes the pools of ordinary times.
 func (b *Balancer) settle(s *state, now int64) {
@@ -257,13 +265,15 @@ func (b *Balancer) settle(s *state, now int64) {
 		return
 	}
 	local := func(e *entry) bool { return e.ep.Zone() == b.cfg.Zone }
-	near := choose(list, local)
-	if b.cfg.Zone == "" || len(near) == len(list) {
+	if b.cfg.Zone == "" || !slices.ContainsFunc(s.members, func(e entry) bool { return local(&e) }) {
 		s.home = b.ripening(atHome, list, s.members, now)
 		return
 	}
 	away := func(e *entry) bool { return !local(e) }
-	s.away = b.ripening(elsewhere, choose(list, away), choose(s.members, away), now)
+	if far := choose(list, away); len(far) > 0 {
+		s.away = b.ripening(elsewhere, far, choose(s.members, away), now)
+	}
+	near := choose(list, local)
 	if len(near) == 0 {
 		s.home, s.away = s.away, nil
 		return
@@ -292,7 +302,7 @@ func (b *Balancer) homeShare(s *state, near int) float64 {
 }
 
 func choose(list []entry, by func(*entry) bool) []entry {
-	var chosen []entry
+	chosen := make([]entry, 0, len(list))
 	for i := range list {
 		if by(&list[i]) {
 			chosen = append(chosen, list[i])

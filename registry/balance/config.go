@@ -71,8 +71,9 @@ type Config struct {
 	// Nil: none has one.
 	Gate func(*registry.Endpoint) Gate
 
-	// IsFailure tells which errors are failures of the endpoint. Nil: every one
-	// but those that are context.Canceled.
+	// IsFailure tells which errors are failures of the endpoint. It is not asked
+	// about a *registry.PanicError, which is a call that did not return and always
+	// a failure. Nil: every one but those that are context.Canceled.
 	IsFailure func(error) bool
 
 	// Rand draws. It must be safe for concurrent use. Nil: math/rand/v2.
@@ -140,7 +141,9 @@ type Retry struct {
 	// not limited.
 	Budget float64
 
-	// AttemptTimeout ends the context of an attempt. Zero or negative: none.
+	// AttemptTimeout ends the context of an attempt, with cause
+	// context.DeadlineExceeded; with a Clock the context has no Deadline, and its
+	// Err is context.Canceled. Zero or negative: none.
 	AttemptTimeout time.Duration
 
 	// If tells which errors are worth another attempt. Nil: all. None is once

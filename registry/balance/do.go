@@ -3,6 +3,7 @@ package balance
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/mainstay-go/mainstay/registry"
 )
@@ -41,8 +42,12 @@ func DoWith[T any](ctx context.Context, b *Balancer, q Query, fn func(context.Co
 
 // call makes one attempt.
 func call[T any](ctx context.Context, b *Balancer, p Pick, fn func(context.Context, *registry.Endpoint) (T, error)) (v T, err error) {
-	told := errAborted // in case fn does not return
-	defer func() { p.Done(told) }()
+	returned := false
+	defer func() {
+		if !returned { // a failure, whatever IsFailure says
+			p.Done(&registry.PanicError{Value: "balance: the call panicked or called runtime.Goexit"})
+		}
+	}()
 	timed := ctx
 	if d := b.cfg.Retry.AttemptTimeout; d > 0 {
 		var cancel context.CancelFunc
@@ -50,9 +55,23 @@ func call[T any](ctx context.Context, b *Balancer, p Pick, fn func(context.Conte
 		defer cancel()
 	}
 	v, err = fn(timed, p.Endpoint())
-	told = err
-	if errors.Is(err, context.Canceled) && ctx.Err() == nil && errors.Is(context.Cause(timed), context.DeadlineExceeded) {
-		told = context.DeadlineExceeded // with a Clock that is not what Err says
-	}
+	returned = true
+	p.Done(meant(timed, err))
 	return v, err
+}
+
+// meant is what the error of a call says about its context. A deadline of a Clock
+// ends it as a cancel does, and some calls return the cause of a cancel, which need
+// not say that the caller gave up.
+func meant(ctx context.Context, err error) error {
+	switch {
+	case err == nil || !errors.Is(ctx.Err(), context.Canceled):
+	case errors.Is(context.Cause(ctx), context.DeadlineExceeded):
+		if errors.Is(err, context.Canceled) {
+			return context.DeadlineExceeded
+		}
+	case !errors.Is(err, context.Canceled):
+		return fmt.Errorf("%w: %w", context.Canceled, err)
+	}
+	return err
 }

@@ -12,7 +12,9 @@ type verdict struct {
 func (b *Balancer) count(m *member, failed bool, now int64) {
 	o := b.cfg.Outlier
 	if end := b.intervalEnd.Load(); now >= end && b.intervalEnd.CompareAndSwap(end, after(now, o.Interval)) {
-		b.judgeRates(now) // without this outcome, which belongs to the next interval
+		// Without this outcome, which belongs to the next interval. After a long
+		// pause what there was before says nothing any more.
+		b.judgeRates(now, now < after(end, o.Interval))
 	}
 	m.tally.calls.Add(1)
 	if !failed {
@@ -23,14 +25,18 @@ func (b *Balancer) count(m *member, failed bool, now int64) {
 	}
 	m.tally.fails.Add(1)
 	if row := m.tally.row.Add(1); o.Consecutive > 0 && int(row) >= o.Consecutive {
+		if s := b.state.Load(); b.holds(s) && s.ejected >= o.cap(len(s.members)) {
+			return // when everything fails, not everybody has to wait for the lock
+		}
 		b.mu.Lock()
 		defer b.unlock()
 		b.eject([]verdict{{m, ruleConsecutive}}, now)
 	}
 }
 
-// judgeRates applies the rules about rates to the interval that is over.
-func (b *Balancer) judgeRates(now int64) {
+// judgeRates applies the rules about rates to the interval that is over, if it is
+// the latest one.
+func (b *Balancer) judgeRates(now int64, latest bool) {
 	b.mu.Lock()
 	defer b.unlock()
 	s := b.adapt()
@@ -39,8 +45,13 @@ func (b *Balancer) judgeRates(now int64) {
 		calls, fails := s.members[i].m.tally.take()
 		rates[i] = rate{i: i, calls: calls, fails: fails}
 	}
-	for _, m := range b.known { // and of those that are out of it for now
-		m.tally.take()
+	for _, m := range b.known {
+		if m.chosen != s.round { // out of it for now
+			m.tally.take()
+		}
+	}
+	if !latest {
+		return
 	}
 	var out []verdict
 	for _, r := range b.cfg.Outlier.judge(rates) {

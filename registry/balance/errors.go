@@ -44,10 +44,8 @@ var (
 	errNilFunc     = errors.New("balance: nil function")
 	errNilBalancer = errors.New("balance: nil or zero Balancer, use New")
 	errNilService  = errors.New("balance: New: nil *registry.Service")
+	errNoFailure   = errors.New("balance: Attempts.Next(nil) after the first attempt")
 )
-
-// errAborted is what a gate is told about a call that did not return.
-var errAborted = errors.New("balance: the call panicked or called runtime.Goexit")
 
 // problems collects what is wrong with a config.
 type problems []error

@@ -64,9 +64,6 @@ func (h ConsistentHash) check(p *problems) {
 	p.check(h.Table >= 0 && h.Table <= maxTable, "Policy.Table", h.Table, "0 to 655373")
 }
 
-func (ConsistentHash) untimed()     {}
-func (ConsistentHash) keepsPlaces() {}
-
 // NewPicker implements [Policy].
 func (h ConsistentHash) NewPicker(c Candidates, old Picker) Picker {
 	p := &hashed{pool: c.pool, bound: h.Bound, place: c.pool.index}

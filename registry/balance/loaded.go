@@ -30,8 +30,6 @@ func (p LeastLoaded) NewPicker(c Candidates, _ Picker) Picker {
 	return &loaded{pool: c.pool, draws: newDraws(c), choices: choices}
 }
 
-func (LeastLoaded) untimed() {}
-
 type loaded struct {
 	pool    *pool
 	draws   *draws

@@ -38,8 +38,8 @@ func (p Pick) Abandon() {
 	if p.t == nil {
 		return
 	}
-	if e, _, _, ok := p.t.end(p.gen); ok {
-		e.live.Abandon()
+	if m, _, _, ok := p.t.end(p.gen); ok {
+		m.live.Abandon()
 	}
 }
 
@@ -48,13 +48,13 @@ func (p Pick) end(err error, latency time.Duration) {
 		return
 	}
 	b := p.t.b
-	e, done, start, ok := p.t.end(p.gen)
+	m, done, start, ok := p.t.end(p.gen)
 	if !ok {
 		return
 	}
 	// Before anything of the user's: a drain waits for this, and what follows
 	// may panic.
-	e.live.Release()
+	m.live.Release()
 	if done != nil {
 		defer func() { done(err) }() // whatever happens, since the gate waits for it
 	}
@@ -63,7 +63,7 @@ func (p Pick) end(err error, latency time.Duration) {
 		err = nil
 	}
 	if o != neither {
-		b.observe(e, o, start, latency)
+		b.observe(m, o, start, latency)
 	}
 }
 
@@ -80,7 +80,7 @@ func (b *Balancer) judge(err error) outcome {
 	switch {
 	case err == nil:
 		return success
-	case errors.Is(err, errAborted), b.cfg.IsFailure(err):
+	case aborted(err), b.cfg.IsFailure(err):
 		return failure
 	case errors.Is(err, context.Canceled):
 		return neither
@@ -88,9 +88,14 @@ func (b *Balancer) judge(err error) outcome {
 	return success
 }
 
+// aborted reports whether an error stands for a call that did not return.
+func aborted(err error) bool {
+	_, ok := err.(*registry.PanicError) //nolint:errorlint // nobody wraps it on its way here, and errors.As allocates
+	return ok
+}
+
 // observe takes an outcome into account.
-func (b *Balancer) observe(e *entry, o outcome, start int64, latency time.Duration) {
-	m := e.m
+func (b *Balancer) observe(m *member, o outcome, start int64, latency time.Duration) {
 	if o == failure {
 		m.failures.Add(1)
 	}
@@ -115,19 +120,27 @@ func (b *Balancer) observe(e *entry, o outcome, start int64, latency time.Durati
 	}
 }
 
-// meanOver is how many endpoints at most the mean latency is about: it is asked
-// for with every failure, and these come in crowds.
-const meanOver = 64
+// meanOver is how many endpoints at most the mean latency is about, and how many
+// are looked at for them: it is asked for with every failure, and these come in
+// crowds.
+const (
+	meanOver = 64
+	lookedAt = 1024
+)
 
-// mean is the mean latency of the endpoints that have one.
+// mean is the mean latency of the endpoints that have one, from a random one on.
 func (b *Balancer) mean(now int64) float64 {
 	s := b.state.Load()
 	if s == nil {
 		return 0
 	}
-	sum, n := 0.0, 0
-	for i := range min(len(s.members), meanOver) {
-		if v, ok := s.members[i].m.latency.read(now, b.decay); ok {
+	sum, n, all := 0.0, 0, len(s.members)
+	if all == 0 {
+		return 0
+	}
+	from := below(b.random(), all)
+	for i := 0; i < min(all, lookedAt) && n < meanOver; i++ {
+		if v, ok := s.members[(from+i)%all].m.latency.read(now, b.decay); ok {
 			sum += v
 			n++
 		}

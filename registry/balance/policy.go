@@ -12,7 +12,8 @@ import (
 //
 // NewPicker is called when the candidates have changed, never twice at a time
 // for one balancer, with the picker of before or nil, so that a position can go
-// on. It must not use the balancer. A policy may use those of this package;
+// on. A balancer may have up to four pickers: for its zone and for the others, each
+// with and without those that ramp. It must not use the balancer. A policy may use those of this package;
 // [ConsistentHash] inside another one knows only what can be picked, so that an
 // endpoint which turns unusable does not keep its place.
 type Policy interface {
@@ -59,7 +60,6 @@ func (RoundRobin) NewPicker(c Candidates, old Picker) Picker {
 	p := &roundRobin{n: uint64(c.Len())}
 	if o, ok := old.(*roundRobin); ok {
 		p.next.Store(o.next.Load())
-		p.spare.Store(o.spare.Load())
 	}
 	return p
 }
@@ -67,22 +67,12 @@ func (RoundRobin) NewPicker(c Candidates, old Picker) Picker {
 type roundRobin struct {
 	n    uint64
 	next atomic.Uint64
-	_    [48]byte // a pick that is turned down must not slow the others down
-
-	// spare goes round on its own, for picks that were turned down: were it the
-	// next endpoint that gets them, the neighbour of one that is out would get
-	// twice its share.
-	spare atomic.Uint64
 }
 
-func (p *roundRobin) Pick(_ Query, draw int) int {
-	if draw > 0 {
-		return int((p.spare.Add(1) - 1) % p.n)
-	}
-	return int((p.next.Add(1) - 1) % p.n)
-}
-
-func (RoundRobin) untimed() {}
+// Pick moves on also when an answer was turned down: the next endpoint gets this
+// pick, and the one after it the next pick. Without that the neighbour of one that
+// is out would get twice its share.
+func (p *roundRobin) Pick(Query, int) int { return int((p.next.Add(1) - 1) % p.n) }
 
 // Random draws, whatever the weights.
 type Random struct{}
@@ -96,12 +86,6 @@ type random struct {
 }
 
 func (p *random) Pick(Query, int) int { return below(p.b.random(), p.n) }
-
-func (Random) untimed() {}
-
-// untimed is a policy of this package that does not look at latencies, so that
-// nobody has to measure them. The custom ones may.
-type untimed interface{ untimed() }
 
 // below maps a random number to 0 <= i < n, for n up to 2^32, by its upper half.
 func below(r uint64, n int) int { return int((r >> 32) * uint64(n) >> 32) }

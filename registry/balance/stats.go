@@ -42,10 +42,10 @@ func (b *Balancer) Members() iter.Seq[Member] {
 }
 
 func (b *Balancer) members() []Member {
-	s := b.wait()
-	now := b.time.now()
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
+	s := b.adapt()
+	now := b.time.now()
 	all := make([]Member, len(s.members))
 	for i := range s.members {
 		e := &s.members[i]

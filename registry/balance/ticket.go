@@ -16,7 +16,7 @@ type ticket struct {
 	b *Balancer // never changes
 
 	// Written before the pick is handed out, read by who ended the generation.
-	entry *entry
+	m     *member     // not the entry, which would keep all candidates of its time
 	done  func(error) // of the gate; nil: none
 	start int64       // on the clock, if the balancer measures
 }
@@ -27,20 +27,20 @@ func (b *Balancer) issue(e *entry, done func(error), start int64) Pick {
 	if t == nil {
 		t = b.tickets.Get().(*ticket)
 	}
-	t.entry, t.done, t.start = e, done, start
+	t.m, t.done, t.start = e.m, done, start
 	return Pick{t, t.gen.Load(), e.ep}
 }
 
 // end ends a generation, and reports false if that has happened before. What the
 // ticket held is returned, since from then on others may use it.
-func (t *ticket) end(gen uint64) (e *entry, done func(error), start int64, ok bool) {
+func (t *ticket) end(gen uint64) (m *member, done func(error), start int64, ok bool) {
 	if !t.gen.CompareAndSwap(gen, gen+1) {
 		return nil, nil, 0, false
 	}
-	e, done, start = t.entry, t.done, t.start
-	t.entry, t.done = nil, nil
-	if !e.m.spare.CompareAndSwap(nil, t) {
+	m, done, start = t.m, t.done, t.start
+	t.m, t.done = nil, nil
+	if !m.spare.CompareAndSwap(nil, t) {
 		t.b.tickets.Put(t)
 	}
-	return e, done, start, true
+	return m, done, start, true
 }

@@ -31,7 +31,7 @@ func TestTicket_EndsOnce(t *testing.T) {
 
 	got, done, start, ok := p.t.end(p.gen)
 	require.True(t, ok)
-	assert.Same(t, e, got)
+	assert.Same(t, e.m, got)
 	assert.Equal(t, int64(42), start)
 	done(nil)
 	assert.Equal(t, 1, told)
@@ -57,7 +57,7 @@ func TestTicket_Generations(t *testing.T) {
 		}
 		got, _, start, ok := p.t.end(p.gen)
 		require.True(t, ok)
-		assert.Same(t, e, got)
+		assert.Same(t, e.m, got)
 		assert.Equal(t, int64(i), start)
 		if before = append(before, p); len(before) > 3 {
 			before = before[1:]
@@ -108,7 +108,7 @@ func TestTicket_OneWins(t *testing.T) {
 				}
 				if got, _, _, ok := p.t.end(p.gen); ok {
 					won[i].Add(1)
-					assert.Same(t, e, got)
+					assert.Same(t, e.m, got)
 				}
 			}
 		})
@@ -150,7 +150,7 @@ func TestTicket_ADroppedOneIsCollected(t *testing.T) {
 func TestTicket_StaleEnds(t *testing.T) {
 	b := MustNew(registry.MustNew(registry.Config{}).Service("orders"), Config{})
 	live := new(registry.Live)
-	e := &entry{live: live, m: &member{}}
+	e := &entry{live: live, m: &member{live: live}}
 	require.True(t, live.Acquire(registry.Down))
 	p := b.issue(e, nil, 0)
 	p.Abandon()

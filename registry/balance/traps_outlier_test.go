@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -23,7 +24,7 @@ func TestTrap_twoRulesCountedTwice(t *testing.T) {
 	for round := range 20 {
 		id := fmt.Sprintf("i%03d", round%6)
 		traffic(t, b, 20, map[string]int{id: 20})
-		clk.pass(defaultBase)
+		clk.pass(10 * time.Second) // an Interval
 		calls(t, b, fmt.Sprintf("i%03d", (round+1)%6), 1, nil)
 		require.Equal(t, []string{id}, ejectedIDs(b), "round %d", round)
 		clk.pass(1)

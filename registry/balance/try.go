@@ -2,6 +2,7 @@ package balance
 
 import (
 	"context"
+	"math"
 
 	"github.com/mainstay-go/mainstay/registry"
 )
@@ -69,7 +70,7 @@ func (t *try) from(s *state) *entry {
 		t.q.now = t.b.time.now()
 	}
 	first, second := s.home, s.away
-	if second != nil && t.draw(zoneSalt) > s.stay {
+	if second != nil && s.stay != math.MaxUint64 && t.draw(zoneSalt) > s.stay {
 		first, second = second, first
 	}
 	if e := t.in(first); e != nil || second == nil {
@@ -123,12 +124,19 @@ func (t *try) in(p *pool) *entry {
 func (b *Balancer) makeshift() *pool {
 	b.mu.Lock()
 	defer b.unlock()
-	all := b.subset(b.gather(b.svc.Snapshot(), b.time.now()))
+	now := b.time.now()
+	all := b.subset(b.gather(b.svc.Snapshot(), now))
 	p := &pool{b: b, worst: registry.Warning}
-	p.list = choose(all, func(e *entry) bool { return e.ep.Health().Usable() && !e.m.ejection.on })
+	p.list = choose(all, func(e *entry) bool {
+		x := e.m.ejection
+		x.end(now)
+		return e.ep.Health().Usable() && !x.on
+	})
 	if len(p.list) == 0 && b.cfg.PanicThreshold >= 0 {
 		p.worst = registry.Critical
-		p.list = choose(all, func(e *entry) bool { return e.ep.Health() < registry.Draining })
+		if p.list = choose(all, started); len(p.list) == 0 {
+			p.list = choose(all, starting)
+		}
 	}
 	if len(p.list) == 0 {
 		return nil
@@ -180,6 +188,7 @@ func (t *try) take(p *pool, e *entry) bool {
 		done, err := e.m.gate.Allow(t.ctx)
 		if err != nil {
 			t.refusal = err
+			t.q.Exclude.Add(e.ep) // to ask it again would be to be refused again
 			return false
 		}
 		t.done = done

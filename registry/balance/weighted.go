@@ -19,7 +19,6 @@ func (w Weighted) NewPicker(c Candidates, old Picker) Picker {
 			p := &smooth{rotation: r}
 			if o, ok := old.(*smooth); ok {
 				p.next.Store(o.next.Load())
-				p.spare.Store(o.spare.Load())
 			}
 			return p
 		}
@@ -30,23 +29,15 @@ func (w Weighted) NewPicker(c Candidates, old Picker) Picker {
 	return &drawn{newDraws(c)}
 }
 
-func (Weighted) untimed() {}
-
 // drawn draws by weight.
 type drawn struct{ draws *draws }
 
 func (p *drawn) Pick(Query, int) int { return p.draws.one() }
 
-// smooth goes round; see [roundRobin] for the spare counter.
+// smooth goes round.
 type smooth struct {
 	rotation *rotation
 	next     atomic.Uint64
-	spare    atomic.Uint64
 }
 
-func (p *smooth) Pick(_ Query, draw int) int {
-	if draw > 0 {
-		return p.rotation.at(p.spare.Add(1) - 1)
-	}
-	return p.rotation.at(p.next.Add(1) - 1)
-}
+func (p *smooth) Pick(Query, int) int { return p.rotation.at(p.next.Add(1) - 1) }

@@ -28,6 +28,14 @@ type duplex struct {
 	io.Writer
 }
 
+// CloseWrite passes a half-close on, for proxies of such connections.
+func (d *duplex) CloseWrite() error {
+	if c, ok := d.Writer.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
+	}
+	return http.ErrNotSupported
+}
+
 // watch wraps the body of a response.
 //
 // Somebody who forgets to close it leaks a connection, which is bad enough; so
@@ -50,26 +58,26 @@ func (b *body) Read(p []byte) (int, error) {
 	n, err := b.from.Read(p)
 	left := b.left.Add(-int64(n))
 	switch {
-	case err == io.EOF, left == 0 && n > 0:
-		b.end(b.outcome)
+	case err == io.EOF:
+		b.dropped.Stop()
+		b.use.end(b.outcome)
+	case left == 0 && n > 0: // trailers may follow, so the context goes on
+		b.dropped.Stop()
+		b.use.pick.DoneAfter(b.outcome, b.use.latency)
 	case err != nil:
-		b.end(b.use.told(err))
+		b.dropped.Stop()
+		b.use.end(b.use.told(err))
 	}
 	return n, err
 }
 
-// Close ends the use first: a Read in another goroutine will fail because of it.
-func (b *body) Close() error {
+// Close ends the pick first: a Read in another goroutine will fail because of it.
+func (b *body) Close() (err error) {
+	defer b.use.release()
+	defer func() { err = b.from.Close() }() // also if what follows panics
 	b.dropped.Stop()
 	b.use.pick.DoneAfter(b.outcome, b.use.latency)
-	err := b.from.Close()
-	b.end(b.outcome)
-	return err
-}
-
-func (b *body) end(err error) {
-	b.dropped.Stop()
-	b.use.end(err)
+	return nil
 }
 
 // bodiless reports whether a response has no body that could still go wrong.

@@ -13,7 +13,8 @@ import (
 // TransportConfig says how a [Transport] sends requests to services. It is
 // passed by value and copied. The zero TransportConfig is valid.
 type TransportConfig struct {
-	// Base makes the round trips. Nil: a clone of http.DefaultTransport.
+	// Base makes the round trips. Nil: a clone of http.DefaultTransport. If it
+	// has a DialTLSContext of its own, it is up to that to look at names.
 	Base http.RoundTripper
 
 	// MaxTLSNames is how many clones of Base are kept for instances with a
@@ -23,12 +24,13 @@ type TransportConfig struct {
 
 	// ServiceOf names the service of a request; "" sends it to Base as it is. It
 	// must be safe for concurrent use and must not change the request. Nil: the
-	// URL's host, if it has no port, no dot and is not "localhost".
+	// URL's host as it is written, if it has no port, no dot and is not
+	// "localhost".
 	ServiceOf func(*http.Request) string
 
 	// Balancer says how endpoints are chosen. Its zero fields mean here: Policy
-	// balance.PeakEWMA{}, Outlier &balance.Outlier{}, IsFailure and Retry.If as
-	// told at [StatusError].
+	// balance.PeakEWMA{}, Outlier &balance.Outlier{} (for none, one with Consecutive
+	// -1), IsFailure and Retry.If as told at [StatusError].
 	Balancer balance.Config
 
 	// PerService says it for one service. It is called once for each, and must
@@ -96,9 +98,11 @@ func withDefaults(cfg balance.Config) balance.Config {
 	if cfg.Policy == nil {
 		cfg.Policy = balance.PeakEWMA{}
 	}
-	if cfg.Outlier == nil {
-		cfg.Outlier = &balance.Outlier{}
+	o := balance.Outlier{}
+	if cfg.Outlier != nil {
+		o = *cfg.Outlier // the caller's may change
 	}
+	cfg.Outlier = &o
 	if cfg.IsFailure == nil {
 		cfg.IsFailure = isFailure
 	}
@@ -123,6 +127,3 @@ var (
 	errNilURL        = errors.New("registryhttp: nil Request.URL")
 	errZeroTransport = errors.New("registryhttp: nil or zero Transport, use NewTransport")
 )
-
-// errAborted is the outcome of a round trip that did not return.
-var errAborted = errors.New("registryhttp: Base panicked or called runtime.Goexit")

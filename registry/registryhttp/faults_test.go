@@ -106,7 +106,7 @@ var faults = map[string]fault{
 	"closed in the header":     {serve: say("HTTP/1.1 200 OK\r\nContent-Le"), err: errAny, want: outcomes(failure)},
 	"slow header, deadline": {
 		serve: once(func(w *wire) { w.server.cancel(); w.wait() }), end: context.DeadlineExceeded,
-		err: context.DeadlineExceeded, want: outcomes(ignored), // the caller's cancel, whatever its cause
+		err: context.DeadlineExceeded, want: outcomes(failure), // as with a Clock, whose deadlines are cancels
 	},
 	"slow header, caller gives up": {
 		serve: once(func(w *wire) { w.server.cancel(); w.wait() }), end: context.Canceled,
@@ -219,7 +219,7 @@ var faults = map[string]fault{
 	"upload fails": {
 		serve: func(w *wire) { w.request() },
 		ask:   post(io.MultiReader(strings.NewReader("pay"), iotest.ErrReader(errUpload))),
-		err:   errUpload, want: outcomes(failure), requests: -1,
+		err:   errUpload, want: outcomes(ignored), requests: -1, // it is the caller's side
 	},
 }
 

@@ -206,12 +206,12 @@ func TestG44_BrokenBody(t *testing.T) {
 		err    error
 		want   outcome
 	}{
-		"caller is there":               {nil, errReset, failure},
-		"caller's cancel":               {context.Canceled, context.Canceled, ignored},
-		"caller's cancel, other error":  {context.Canceled, errReset, ignored},
-		"caller's cause":                {left, left, ignored},
-		"caller's cause, other error":   {left, io.ErrUnexpectedEOF, ignored},
-		"cause that sounds like a time": {context.DeadlineExceeded, context.DeadlineExceeded, ignored},
+		"caller is there":              {nil, errReset, failure},
+		"caller's cancel":              {context.Canceled, context.Canceled, ignored},
+		"caller's cancel, other error": {context.Canceled, errReset, ignored},
+		"caller's cause":               {left, left, ignored},
+		"caller's cause, other error":  {left, io.ErrUnexpectedEOF, ignored},
+		"deadline of a Clock":          {context.DeadlineExceeded, context.DeadlineExceeded, failure},
 	} {
 		t.Run(name, func(t *testing.T) {
 			body := &script{reads: []read{{"ab", nil}, {"", test.err}}}

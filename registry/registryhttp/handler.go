@@ -110,11 +110,19 @@ func (h *handler) ready(w http.ResponseWriter, req *http.Request) {
 
 func (h *handler) services(problems map[string]string) {
 	for _, name := range h.cfg.Require {
-		usable := func(e *registry.Endpoint) bool { return e.Health().Usable() }
-		if snap := h.reg.Service(name).Snapshot(); !slices.ContainsFunc(slices.Collect(snap.All()), usable) {
+		if !h.usable(name) {
 			problems["service "+name] = "no usable instance"
 		}
 	}
+}
+
+func (h *handler) usable(service string) bool {
+	for e := range h.reg.Service(service).Snapshot().All() {
+		if e.Health().Usable() {
+			return true
+		}
+	}
+	return false
 }
 
 func (h *handler) leases(problems map[string]string) {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mainstay-go/mainstay/registry"
@@ -28,7 +29,9 @@ type Transport struct {
 	base http.RoundTripper
 	tls  tlsNames
 
-	clients sync.Map // service to *client
+	clients sync.Map     // service to *client
+	made    atomic.Int64 // clients, since those that nobody needs were forgotten
+	left    atomic.Int64 // how many there were then
 }
 
 // NewTransport makes a transport. The error names every bad field of cfg.
@@ -37,8 +40,8 @@ func NewTransport(r *registry.Registry, cfg TransportConfig) (*Transport, error)
 		return nil, errNilRegistry
 	}
 	if cfg.PerService == nil {
-		general := cfg.Balancer
-		if _, err := balance.New(r.Service("any"), withDefaults(general)); err != nil {
+		general := withDefaults(cfg.Balancer)
+		if _, err := balance.New(r.Service("any"), general); err != nil {
 			return nil, fmt.Errorf("registryhttp: Balancer: %w", err)
 		}
 		cfg.PerService = func(string) balance.Config { return general }
@@ -71,6 +74,7 @@ type client struct {
 	once    sync.Once
 	err     error
 	lb      *balance.Balancer
+	kept    atomic.Bool   // somebody else has the balancer
 	timeout time.Duration // of an attempt; 0: none
 	clock   registry.Clock
 }
@@ -84,6 +88,7 @@ func (t *Transport) Balancer(service string) (*balance.Balancer, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.kept.Store(true)
 	return c.lb, nil
 }
 
@@ -91,6 +96,9 @@ func (t *Transport) Balancer(service string) (*balance.Balancer, error) {
 func (t *Transport) client(service string) (*client, error) {
 	v, ok := t.clients.Load(service)
 	if !ok {
+		if t.made.Add(1) > 64+t.left.Load() {
+			t.forget()
+		}
 		v, _ = t.clients.LoadOrStore(service, &client{})
 	}
 	c := v.(*client)
@@ -106,17 +114,37 @@ func (t *Transport) client(service string) (*client, error) {
 	return c, c.err
 }
 
-// known is client for requests: it keeps nothing for a name without instances,
-// as anybody may make up names.
-func (t *Transport) known(service string) (*client, error) {
-	if _, ok := t.clients.Load(service); !ok {
-		svc := t.reg.Service(service)
-		switch {
-		case svc.Err() != nil:
-			return nil, &balance.Error{Service: service, Kind: registry.ErrClosed}
-		case svc.Snapshot().Len() == 0:
-			return nil, &balance.Error{Service: service, Kind: balance.ErrNoInstances}
+// forget drops the clients of services that have vanished. It is called when they
+// may have doubled.
+func (t *Transport) forget() {
+	t.made.Store(0)
+	left := int64(0)
+	for name, v := range t.clients.Range {
+		if !v.(*client).kept.Load() && t.reg.Service(name.(string)).Snapshot().Len() == 0 {
+			t.clients.CompareAndDelete(name, v)
+			continue
 		}
+		left++
+	}
+	t.left.Store(left)
+}
+
+// known is client for requests: it keeps nothing for a name without instances,
+// as anybody may make up names, and services come and go.
+func (t *Transport) known(service string) (*client, error) {
+	v, ok := t.clients.Load(service)
+	if ok && v.(*client).kept.Load() {
+		return t.client(service)
+	}
+	svc := t.reg.Service(service)
+	switch {
+	case svc.Err() != nil:
+		return nil, &balance.Error{Service: service, Kind: registry.ErrClosed}
+	case svc.Snapshot().Len() == 0:
+		if ok {
+			t.clients.CompareAndDelete(service, v)
+		}
+		return nil, &balance.Error{Service: service, Kind: balance.ErrNoInstances}
 	}
 	return t.client(service)
 }
@@ -191,7 +219,7 @@ func (t *Transport) attempts(c *client, req *http.Request, a *balance.Attempts, 
 		if !ok {
 			return u.result(resp, err)
 		}
-		u.discard(resp, problem)
+		u.handOver(resp, problem, next, again)
 		p, first = next, again
 	}
 }
@@ -217,6 +245,22 @@ func (u *use) another(a *balance.Attempts, resp *http.Response, problem error) (
 	}
 	returned = true
 	return next, again, err == nil
+}
+
+// handOver ends an attempt that is followed by another one, for which all is
+// ready: if something of the user's panics, that is given back.
+func (u *use) handOver(resp *http.Response, problem error, next balance.Pick, again io.ReadCloser) {
+	returned := false
+	defer func() {
+		if !returned {
+			defer next.Done(aborted())
+			if again != nil {
+				again.Close()
+			}
+		}
+	}()
+	u.discard(resp, problem)
+	returned = true
 }
 
 // repeatable reports whether a request may be sent again after an error.

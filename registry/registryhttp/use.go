@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/mainstay-go/mainstay/registry"
 	"github.com/mainstay-go/mainstay/registry/balance"
 )
 
@@ -26,6 +27,7 @@ type use struct {
 	clone   *clone                  // of Base, which is used instead; nil: Base
 	over    sync.Once               // that it was used
 	touched atomic.Bool             // the request's body, if that is watched
+	failed  atomic.Bool             // to read it
 	latency time.Duration           // to the headers
 	cancel  context.CancelCauseFunc // of the context of the attempt; nil: it is that of the request
 }
@@ -41,12 +43,14 @@ const (
 // send makes the round trip up to the headers.
 func (u *use) send(body io.ReadCloser, sent *bool) (resp *http.Response, err error) {
 	returned := false
+	arrived := func() bool { return true }
 	defer func() {
 		if !returned { // a panic of Base goes on, with its stack
-			u.end(errAborted)
+			arrived()
+			u.end(aborted())
 		}
 	}()
-	base, out, arrived, err := u.prepare(body)
+	base, out, settle, err := u.prepare(body)
 	if err != nil {
 		if body != nil {
 			body.Close()
@@ -55,6 +59,7 @@ func (u *use) send(body io.ReadCloser, sent *bool) (resp *http.Response, err err
 		returned = true
 		return nil, err
 	}
+	arrived = settle
 	watch := startWatch(u.c.clock)
 	*sent = true
 	resp, err = base.RoundTrip(out)
@@ -132,25 +137,35 @@ func (u *use) prepare(body io.ReadCloser) (http.RoundTripper, *http.Request, fun
 // watched notices whether a body was read of which it matters: a request that may
 // not be repeated may be all the same if nobody has touched its body.
 func (u *use) watched(body io.ReadCloser) io.ReadCloser {
-	if body == nil || body == http.NoBody || idempotent(u.req) {
-		return body
+	if body == nil || body == http.NoBody || idempotent(u.req) && u.req.GetBody != nil {
+		return body // what can be had again is in memory, and does not fail
 	}
-	return &touched{body, &u.touched}
+	return &upload{body, u}
 }
 
-type touched struct {
+// An upload is a request's body that is watched.
+type upload struct {
 	io.ReadCloser
-	yes *atomic.Bool
+	use *use
 }
 
-func (t *touched) Read(p []byte) (int, error) {
-	t.yes.Store(true)
-	return t.ReadCloser.Read(p)
+func (b *upload) Read(p []byte) (int, error) {
+	b.use.touched.Store(true)
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF {
+		b.use.failed.Store(true)
+	}
+	return n, err
 }
 
 // end ends the use.
 func (u *use) end(err error) {
+	defer u.release() // also if a gate panics
 	u.pick.DoneAfter(err, u.latency)
+}
+
+// release gives back what an attempt has besides its pick.
+func (u *use) release() {
 	if u.cancel != nil {
 		u.cancel(context.Canceled)
 	}
@@ -159,13 +174,21 @@ func (u *use) end(err error) {
 	}
 }
 
+// aborted is the outcome of a round trip that did not return: a failure, whatever
+// IsFailure says.
+func aborted() error {
+	return &registry.PanicError{Value: "registryhttp: the round trip panicked or called runtime.Goexit"}
+}
+
 // discard ends the use of an attempt that is followed by another one.
 func (u *use) discard(resp *http.Response, problem error) {
 	if resp != nil && resp.Body != nil {
 		// In real time: it is about a connection.
 		stop := afterFunc(nil, discardTime, func() { resp.Body.Close() })
+		gone := context.AfterFunc(u.req.Context(), func() { resp.Body.Close() })
 		_, _ = io.CopyN(io.Discard, resp.Body, maxDiscard)
 		stop()
+		gone()
 		resp.Body.Close()
 	}
 	u.end(u.told(problem))
@@ -187,9 +210,18 @@ func (u *use) result(resp *http.Response, err error) (*http.Response, error) {
 }
 
 // told is err for the balancer. An http.Transport returns the cause of a context
-// that has ended, which need not say that it was the caller who gave up.
+// that has ended, which need not say that it was the caller who gave up; and it is
+// the caller's side, too, if the request's body could not be read. A deadline is
+// neither, also that of a Clock.
 func (u *use) told(err error) error {
-	if errors.Is(u.req.Context().Err(), context.Canceled) && !errors.Is(err, context.Canceled) {
+	ctx := u.req.Context()
+	gaveUp := errors.Is(ctx.Err(), context.Canceled)
+	switch {
+	case gaveUp && errors.Is(context.Cause(ctx), context.DeadlineExceeded):
+		if errors.Is(err, context.Canceled) {
+			return context.DeadlineExceeded
+		}
+	case (gaveUp || u.failed.Load()) && !errors.Is(err, context.Canceled):
 		return fmt.Errorf("%w: %w", context.Canceled, err)
 	}
 	return err
