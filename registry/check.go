@@ -173,7 +173,7 @@ func (c *checker) execute(u *run) {
 			o, text = failed, textLate // it came back because its time was over
 		}
 		if then := c.finished(u, o, text); then != nil {
-			defer then() // also after a Goexit
+			go then() // not from here, where runs would nest
 		}
 	})
 }
@@ -232,7 +232,7 @@ func (c *checker) finished(u *run, o outcome, text string) (then func()) {
 		if !u.hung {
 			c.record(o, text)
 		}
-		if u.owed && c.m.check == c { // the judgement may have removed the member
+		if u.owed {
 			return c.start()
 		}
 		return nil
@@ -242,10 +242,14 @@ func (c *checker) finished(u *run, o outcome, text string) (then func()) {
 // judged does something under the lock if the run still counts, and takes its
 // slot back.
 func (c *checker) judged(u *run, do func() (then func())) (then func()) {
-	c.r.mu.Lock()
+	if !c.r.lock() {
+		c.r.mu.Lock()
+		defer c.r.mu.Unlock()
+		c.freeSlot(u)
+		return nil
+	}
 	c.freeSlot(u)
 	if c.run == u && do != nil {
-		c.r.now = c.r.reg.schedule.now()
 		then = do()
 	}
 	c.r.unlock(another)
@@ -263,7 +267,7 @@ func (c *checker) freeSlot(u *run) {
 // record takes an outcome into account.
 func (c *checker) record(o outcome, text string) {
 	before := c.judge.health
-	c.word = word{c.judge.next(o), text[:min(len(text), maxReason)]}
+	c.word = word{c.judge.next(o), legible(text)}
 	if c.judge.health != before {
 		c.critical = c.r.reg.time.now()
 		c.countdown()

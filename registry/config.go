@@ -13,7 +13,7 @@ type Config struct {
 	Clock Clock
 
 	// Rand draws the jitter of renewals, checks and feeds. It must be safe for
-	// concurrent use. Nil: math/rand/v2.
+	// concurrent use and must not call the registry. Nil: math/rand/v2.
 	Rand func() uint64
 
 	// TTL is how long a registration holds whose instance leaves TTL zero. Zero

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -21,7 +22,7 @@ func (f *feed) deliver(ctx context.Context, b Batch) error {
 	f.lost.Store(false)
 	work, errs := f.sort(b)
 	var owed []*roster
-	for _, name := range sortedKeys(work) {
+	for _, name := range inOrder(work) {
 		r := f.reg.open(name)
 		_, refused := f.apply(r, work[name], b.Reset)
 		errs = append(errs, refused...)
@@ -46,6 +47,16 @@ type task struct {
 	put    []fed
 	named  map[string]bool // the IDs in put, and those of records that were refused
 	remove map[string]bool
+}
+
+// inOrder are the names of the services, those from which something only leaves
+// first: it makes room for the others.
+func inOrder(work map[string]*task) []string {
+	names := sortedKeys(work)
+	slices.SortStableFunc(names, func(a, b string) int {
+		return cmp.Compare(min(1, len(work[a].put)), min(1, len(work[b].put)))
+	})
+	return names
 }
 
 // A fed is a record that is good by itself.
@@ -119,6 +130,8 @@ func (f *feed) apply(r *roster, t *task, reset bool) (taken int, errs []error) {
 	r.publish(b)
 	if r.feeds[f] > 0 && f.rank != importRank {
 		f.services[r.name] = struct{}{}
+	} else {
+		delete(f.services, r.name)
 	}
 	return len(t.put) - len(errs), errs
 }
@@ -133,10 +146,12 @@ func (f *feed) put(r *roster, rec fed, b *batch) error {
 			c.in = rec.in // functions cannot be compared
 			if m.claims[0] == c {
 				r.supervise(m)
-				b.refresh(m)
 			}
 		}
-		r.prolong(m, c, b)
+		r.prolong(c)
+		if m.claims[0] == c {
+			b.refresh(m)
+		}
 		return nil
 	case m == nil:
 		one := &group{roster: r, ins: []*Instance{rec.in}}
@@ -150,18 +165,14 @@ func (f *feed) put(r *roster, rec fed, b *batch) error {
 	return nil
 }
 
-// prolong renews a claim under the lock.
-func (r *roster) prolong(m *member, c *claim, b *batch) {
-	switch {
-	case c.term.renew(r.now) == renewed || c.in.TTL <= 0:
-	case m.claims[0] != c: // it lapsed while another one counts
-		c.term.deadline.Store(after(r.now, c.in.TTL))
-	default:
+// prolong renews a claim under the lock: it is alive or held, since what has
+// expired is gone.
+func (r *roster) prolong(c *claim) {
+	if c.in.TTL > 0 && c.term.renew(r.now) == lapsed {
 		c.term.deadline.Store(after(r.now, c.in.TTL))
 		if r.terms.restore(&c.term) {
 			r.preserved(turn{at: r.now})
 		}
-		b.refresh(m)
 	}
 }
 

@@ -24,8 +24,9 @@ type term struct {
 	ttl      atomic.Int64 // 0: none
 
 	// Guarded by the lock of the roster.
-	key int64 // the deadline the heap knows; of one that is held, the one it missed
-	pos int   // in the heap; none outside
+	in  *expiry // which takes it into account; nil: none
+	key int64   // the deadline the heap knows; of one that is held, the one it missed
+	pos int     // in the heap; none outside
 }
 
 const (
@@ -119,12 +120,17 @@ type turn struct {
 // add takes a term into account.
 func (x *expiry) add(t *term) {
 	if t.key = t.deadline.Load(); t.key != never {
+		t.in = x
 		heap.Push(&x.heap, t)
 	}
 }
 
 // remove forgets a term. It reports whether this was the last that was held.
 func (x *expiry) remove(t *term) (ended bool) {
+	if t.in != x {
+		return false
+	}
+	t.in = nil
 	if t.pos != none {
 		heap.Remove(&x.heap, t.pos)
 		return false
@@ -226,6 +232,7 @@ func (x *expiry) lapse(at int64, out *lapses) {
 	heap.Pop(&x.heap)
 	if to == dead {
 		x.room--
+		t.in = nil
 		out.expired = append(out.expired, t)
 		return
 	}
@@ -245,6 +252,7 @@ func (x *expiry) lapse(at int64, out *lapses) {
 func (x *expiry) evict(n int, at int64, out *lapses) {
 	for _, t := range x.held[:n] {
 		t.deadline.Store(dead) // what is held is not renewed without the lock
+		t.in = nil
 		out.expired = append(out.expired, t)
 	}
 	x.held = slices.Delete(x.held, 0, n)

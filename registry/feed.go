@@ -61,7 +61,8 @@ const (
 // as its origin. Of several claims to one ID the local registration counts, then
 // that of the feed that was started first; when it leaves the next takes over.
 //
-// When Run fails the instances stay, their snapshots are Disconnected, and Run
+// When Run fails the instances stay, those with a TTL until that is over, their
+// snapshots are Disconnected, and Run
 // is called again after 1s, 2s, 4s and so on up to 30s, plus or minus a fifth.
 // When it returns nil they stay until ctx ends. When Feed returns they are
 // removed. A bad record is refused alone; Hooks.FeedState tells which.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -184,7 +185,7 @@ func TestG20_Warn(t *testing.T) {
 		synctest.Wait()
 		assert.Equal(t, c.want, healthOf(t, r, "a"))
 		if c.err != nil {
-			assert.Equal(t, c.err.Error(), l.Endpoint().HealthReason())
+			assert.Equal(t, strings.ReplaceAll(c.err.Error(), "\n", " "), l.Endpoint().HealthReason())
 		}
 	})
 }

@@ -25,6 +25,9 @@ func (l *Lease) KeepAlive(ctx context.Context) error {
 		if l.Renew() != nil {
 			l.rejoin()
 		}
+		l.mu.Lock()
+		retimed := l.retimed // before the TTL is looked at
+		l.mu.Unlock()
 		rest := time.Duration(never)
 		if ttl := time.Duration(l.claim.Load().term.ttl.Load()); ttl > 0 {
 			rest = max(1, l.reg.time.jitter(ttl/3, 0.1))
@@ -32,7 +35,7 @@ func (l *Lease) KeepAlive(ctx context.Context) error {
 		over, stop := l.reg.time.alarm(rest)
 		select {
 		case <-over:
-		case <-l.retimed:
+		case <-retimed:
 		case <-l.done:
 		case <-l.reg.closing: // the lease may have lapsed, so that Close does not know it
 		case <-ctx.Done():

@@ -14,13 +14,13 @@ type Lease struct {
 	service, id string
 	claim       atomic.Pointer[claim] // KeepAlive may replace it
 	done        chan struct{}
-	retimed     latch // the TTL is another one
 
 	// mu guards the fields below. It is taken after the lock of a roster.
 	mu      sync.Mutex
 	in      *Instance // what KeepAlive registers again
 	word    word
-	keepers int // KeepAlive calls
+	keepers int           // KeepAlive calls
+	retimed chan struct{} // closed, and replaced, when the TTL is another one
 	over    bool
 	err     error
 }
@@ -31,7 +31,7 @@ var errLapsed = errors.New("registry: lease lapsed")
 func newLease(r *Registry, in *Instance, w word) *Lease {
 	return &Lease{
 		reg: r, service: in.Service, id: in.ID, in: in, word: w,
-		done: make(chan struct{}), retimed: newLatch(),
+		done: make(chan struct{}), retimed: make(chan struct{}),
 	}
 }
 
@@ -105,7 +105,7 @@ func (l *Lease) Update(in Instance) error {
 	if err := p.of(OpUpdate, l.service, l.id); err != nil {
 		return err
 	}
-	return l.change(OpUpdate, func(r *roster, m *member, c *claim, b *batch) {
+	return l.changeKept(OpUpdate, func(r *roster, m *member, c *claim, b *batch) {
 		ttl := c.in.TTL
 		c.in = &n
 		l.say(&n, c.word)
@@ -113,7 +113,7 @@ func (l *Lease) Update(in Instance) error {
 			if r.terms.retime(&c.term, n.TTL, r.now) {
 				r.preserved(turn{at: r.now})
 			}
-			l.retimed.set()
+			l.retime()
 		}
 		r.supervise(m)
 		b.refresh(m)
@@ -129,11 +129,19 @@ func (l *Lease) SetHealth(h Health, reason string) error {
 	if err := p.of(OpSetHealth, l.service, l.id); err != nil {
 		return err
 	}
-	return l.change(OpSetHealth, func(_ *roster, m *member, c *claim, b *batch) {
+	return l.changeKept(OpSetHealth, func(_ *roster, m *member, c *claim, b *batch) {
 		c.word = w
 		l.say(c.in, w)
 		b.refresh(m)
 	})
+}
+
+// retime tells all KeepAlive calls that the TTL is another one.
+func (l *Lease) retime() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	close(l.retimed)
+	l.retimed = make(chan struct{})
 }
 
 // say keeps what KeepAlive has to register again.
@@ -166,6 +174,31 @@ func (l *Lease) quit(c *claim) bool {
 	}
 	l.end(nil)
 	return true
+}
+
+// changeKept is change that, if the lease has lapsed while somebody keeps it
+// alive, does first what KeepAlive is about to do.
+func (l *Lease) changeKept(op Op, do func(r *roster, m *member, c *claim, b *batch)) error {
+	for {
+		c := l.claim.Load()
+		err := l.change(op, do)
+		if err == nil || l.claim.Load() == c && !l.revived() {
+			return err
+		}
+	}
+}
+
+// revived registers a lapsed lease again that is kept alive, and reports whether
+// it did.
+func (l *Lease) revived() bool {
+	c := l.claim.Load()
+	l.mu.Lock()
+	kept := l.keepers > 0 && !l.over
+	l.mu.Unlock()
+	if kept {
+		l.rejoin()
+	}
+	return l.claim.Load() != c
 }
 
 // change locks the roster and changes the member, unless the lease is lost.

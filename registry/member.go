@@ -94,6 +94,9 @@ func (r *roster) enlist(c *claim, b *batch) {
 	} else {
 		m.claims = slices.Insert(m.claims, i, c)
 	}
+	if i > 0 {
+		r.shades.add(&c.term)
+	}
 	if last := m.claims[len(m.claims)-1]; last != c && last.rank() == importRank {
 		r.retire(last, nil) // whoever knows better takes its place for good
 		m.claims = m.claims[:len(m.claims)-1]
@@ -114,10 +117,6 @@ func (r *roster) strike(m *member, c *claim, why error, b *batch, reason Reason)
 	before := m.claims[0]
 	r.retire(c, why)
 	m.claims = slices.DeleteFunc(m.claims, func(o *claim) bool { return o == c })
-	for len(m.claims) > 0 && m.claims[0] != before && m.claims[0].term.deadline.Load() <= r.now {
-		r.retire(m.claims[0], nil) // it lapsed while another one counted
-		m.claims = slices.Delete(m.claims, 0, 1)
-	}
 	if len(m.claims) > 0 {
 		r.lead(m, before)
 		b.refresh(m)
@@ -166,15 +165,30 @@ func (r *roster) lead(m *member, before *claim) {
 		return
 	}
 	if before != nil {
+		wasHeld := before.term.deadline.Load() == held
 		r.unterm(before)
+		switch {
+		case wasHeld: // it has lapsed, and only counted for want of a better one
+			r.retire(before, errLapsed)
+			m.claims = slices.DeleteFunc(m.claims, func(o *claim) bool { return o == before })
+		case before.term.alive():
+			r.shades.add(&before.term)
+		}
 	}
+	r.unterm(c)
 	r.terms.add(&c.term)
 	r.supervise(m)
 }
 
 // unterm takes a claim out of those that can lapse.
 func (r *roster) unterm(c *claim) {
+	r.shades.remove(&c.term)
 	if r.terms.remove(&c.term) {
 		r.preserved(turn{at: r.now})
 	}
+}
+
+// of is the claim that a term belongs to.
+func (m *member) of(t *term) *claim {
+	return m.claims[slices.IndexFunc(m.claims, func(c *claim) bool { return &c.term == t })]
 }

@@ -13,6 +13,21 @@ func printable(s string) bool {
 	return utf8.ValidString(s) && strings.IndexFunc(s, unicode.IsControl) < 0
 }
 
+// legible is a text of any kind as a reason: cut, valid and without control
+// characters.
+func legible(s string) string {
+	s = strings.ToValidUTF8(s[:min(len(s), maxReason)], "")
+	if printable(s) {
+		return s
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
 func letterOrDigit(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }

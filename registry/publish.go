@@ -136,17 +136,11 @@ func (r *roster) publish(b batch) {
 	r.report(next.index, b.changes)
 }
 
-// disconnected reports whether a feed that has claims here lost its origin. Those
-// that lapsed while others counted are claims no more.
+// disconnected reports whether a feed that has claims here lost its origin.
 func (r *roster) disconnected() bool {
 	for f := range r.feeds {
-		if !f.lost.Load() {
-			continue
-		}
-		for _, m := range r.members {
-			if c := m.by(f); c != nil && (c == m.claims[0] || c.term.deadline.Load() > r.now) {
-				return true
-			}
+		if f.lost.Load() {
+			return true
 		}
 	}
 	return false

@@ -183,6 +183,9 @@ func (r *Registry) Close(ctx context.Context) error {
 	if ctx == nil {
 		return errNilContext
 	}
+	if !r.closed.Load() {
+		r.Sweep() // what has expired is not part of the last state
+	}
 	if !r.closed.Swap(true) {
 		close(r.closing)
 		r.schedule.close()
@@ -222,7 +225,7 @@ func (r *roster) close() {
 		}
 		m.ep.live.set(Down)
 	}
-	r.terms = expiry{}
+	r.terms, r.shades = expiry{}, expiry{}
 	for w := range r.waiters {
 		w.set()
 	}

@@ -33,7 +33,8 @@ type roster struct {
 	released bool
 	counted  bool // in Registry.services
 	members  map[string]*member
-	terms    expiry
+	terms    expiry        // of claims that count
+	shades   expiry        // of the others, which lapse unseen
 	feeds    map[*feed]int // how many claims each has here
 	waiters  map[latch]struct{}
 	news     []func() // for the hooks, oldest first
@@ -48,6 +49,7 @@ func newRoster(reg *Registry, name string) *roster {
 		feeds:   make(map[*feed]int),
 		waiters: make(map[latch]struct{}),
 		terms:   expiry{rule: reg.rule},
+		shades:  expiry{rule: preserveRule{share: -1}},
 	}
 	r.handle.reg, r.handle.name = reg, name
 	r.handle.cur.Store(r)
@@ -100,7 +102,7 @@ func (r *roster) leave() (owed bool) {
 
 // retime tells readers and the timer when to look at the terms again.
 func (r *roster) retime() {
-	if due := r.terms.due(); due != r.due.Load() {
+	if due := min(r.terms.due(), r.shades.due()); due != r.due.Load() {
 		r.due.Store(due)
 		r.reg.schedule.set(r, due)
 	}
@@ -122,11 +124,15 @@ func (r *roster) expire(v voice) int {
 // own: what the verb at hand changes is another change.
 func (r *roster) sweep() (removed int) {
 	r.now = r.reg.schedule.now()
-	if r.terms.due() > r.now || r.reg.closed.Load() {
+	if min(r.terms.due(), r.shades.due()) > r.now || r.reg.closed.Load() {
 		return 0
 	}
-	out := r.terms.step(r.now)
 	var b batch
+	for _, t := range r.shades.step(r.now).expired { // first: none of them can take over
+		m := r.members[t.id]
+		r.strike(m, m.of(t), nil, &b, ReasonWithdrawn)
+	}
+	out := r.terms.step(r.now)
 	for _, t := range out.expired {
 		m := r.members[t.id]
 		c := m.claims[0] // only the terms of first claims lapse

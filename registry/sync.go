@@ -12,7 +12,8 @@ import (
 // SyncConfig says what [Registry.Sync] exchanges. The zero SyncConfig is valid.
 type SyncConfig struct {
 	// Publish chooses the local registrations that others get to know. It is
-	// called without locks. Nil: all.
+	// asked when one changes, and again with every renewal of those it has
+	// chosen, without locks. Nil: all.
 	Publish func(Instance) bool
 
 	// Accept chooses what is taken of what others have put. It is called
