@@ -2,9 +2,9 @@ package registry
 
 import (
 	"cmp"
+	"container/heap"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 )
@@ -82,11 +82,14 @@ type syncer struct {
 	cfg     SyncConfig
 	box     *outbox
 	sent    map[Ref]*sending // only send and what it calls look at it
+	queue   byTime           // the same, by when they are due
 	done    chan struct{}    // closed when send is over
 }
 
 // A sending is what is to be sent about one ID.
 type sending struct {
+	ref    Ref
+	pos    int           // in the queue
 	due    int64         // on the clock
 	wait   time.Duration // until the next attempt, if the last one failed; else 0
 	posted bool          // the backend may have it
@@ -164,43 +167,45 @@ func (s *syncer) send(ctx context.Context) {
 func (s *syncer) round(ctx context.Context) time.Duration {
 	now := s.reg.time.now()
 	for ref := range s.box.take() {
-		if s.sent[ref] == nil {
-			s.sent[ref] = &sending{}
+		one := s.sent[ref]
+		if one == nil {
+			one = &sending{ref: ref, due: never}
+			s.sent[ref] = one
+			heap.Push(&s.queue, one)
 		}
-		s.sent[ref].due = now
+		s.plan(one, now)
 	}
-	next := never
-	for _, ref := range s.refs() {
-		if s.sent[ref].due <= now && ctx.Err() == nil {
-			s.one(ctx, ref)
-		}
-		if one := s.sent[ref]; one != nil {
-			next = min(next, one.due)
-		}
+	for len(s.queue) > 0 && s.queue[0].due <= now && ctx.Err() == nil {
+		s.one(ctx, s.queue[0])
 	}
-	if next == never {
+	if len(s.queue) == 0 {
 		return time.Duration(never)
 	}
-	return max(0, time.Duration(next-s.reg.time.now()))
+	return max(0, time.Duration(s.queue[0].due-s.reg.time.now()))
 }
 
-// refs are the IDs in sent, in an order that can be repeated.
-func (s *syncer) refs() []Ref {
-	return slices.SortedFunc(maps.Keys(s.sent), func(a, b Ref) int {
-		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.ID, b.ID))
-	})
+// plan says when something is to be sent.
+func (s *syncer) plan(one *sending, due int64) {
+	one.due = due
+	heap.Fix(&s.queue, one.pos)
+}
+
+// forget drops what there is nothing to send about any more.
+func (s *syncer) forget(one *sending) {
+	heap.Remove(&s.queue, one.pos)
+	delete(s.sent, one.ref)
 }
 
 // one sends what is true about an ID.
-func (s *syncer) one(ctx context.Context, ref Ref) {
-	one := s.sent[ref]
+func (s *syncer) one(ctx context.Context, one *sending) {
+	ref := one.ref
 	// In case the user's code does not return, this is when it is tried again.
 	failures := one.wait
 	one.wait = min(maxRetry, max(firstRetry, 2*failures))
-	one.due = after(s.reg.time.now(), s.reg.time.jitter(one.wait, retryJitter))
+	s.plan(one, after(s.reg.time.now(), s.reg.time.jitter(one.wait, retryJitter)))
 	rec, ok := s.record(ref)
 	if !ok && !one.posted {
-		delete(s.sent, ref)
+		s.forget(one)
 		return
 	}
 	one.posted = true
@@ -213,9 +218,9 @@ func (s *syncer) one(ctx context.Context, ref Ref) {
 	switch {
 	case err == nil && ok:
 		one.wait = 0
-		one.due = after(s.reg.time.now(), max(1, s.reg.time.jitter(rec.Instance.TTL/3, 0.1)))
+		s.plan(one, after(s.reg.time.now(), max(1, s.reg.time.jitter(rec.Instance.TTL/3, 0.1))))
 	case err == nil:
-		delete(s.sent, ref)
+		s.forget(one)
 	case failures == 0 && ctx.Err() == nil:
 		s.feed.complain(fmt.Errorf("registry: sync %s %s: %w", quoted(ref.Service), quoted(ref.ID), err))
 	}
@@ -262,9 +267,10 @@ func (s *syncer) record(ref Ref) (Record, bool) {
 func (s *syncer) withdraw(ctx context.Context) {
 	ctx, cancel := s.reg.time.withTimeout(context.WithoutCancel(ctx), farewell)
 	defer cancel(context.Canceled)
-	for _, ref := range s.refs() {
-		posted := s.sent[ref].posted
-		delete(s.sent, ref) // in case the call does not return
+	for len(s.queue) > 0 {
+		one := s.queue[0]
+		ref, posted := one.ref, one.posted
+		s.forget(one) // in case the call does not return
 		if posted && s.call(ctx, func(ctx context.Context) error { return s.backend.Remove(ctx, ref) }) != nil {
 			return
 		}
@@ -277,4 +283,34 @@ func (f *feed) complain(err error) {
 	up := f.state == connected
 	f.mu.Unlock()
 	f.tell(up, err)
+}
+
+// byTime is the heap of what there is to send; the sendings know their places.
+type byTime []*sending
+
+func (h byTime) Len() int { return len(h) }
+
+// Less puts what is due at once in an order that can be repeated.
+func (h byTime) Less(i, j int) bool {
+	a, b := h[i], h[j]
+	return cmp.Or(cmp.Compare(a.due, b.due), cmp.Compare(a.ref.Service, b.ref.Service), cmp.Compare(a.ref.ID, b.ref.ID)) < 0
+}
+
+func (h byTime) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].pos, h[j].pos = i, j
+}
+
+func (h *byTime) Push(v any) {
+	one := v.(*sending)
+	one.pos = len(*h)
+	*h = append(*h, one)
+}
+
+func (h *byTime) Pop() any {
+	last := len(*h) - 1
+	one := (*h)[last]
+	(*h)[last] = nil // what left is garbage
+	*h = (*h)[:last]
+	return one
 }

@@ -50,7 +50,7 @@ func TestRamp_over(t *testing.T) {
 	assert.EqualValues(t, 50, newRamp(0, 0, 0).over(50), "without one it is over at once")
 	assert.Equal(t, never, newRamp(math.MaxInt64, 0, 0).over(1), "no overflow")
 	assert.Equal(t, never, newRamp(math.MaxInt64, 0, 0).over(0))
-	assert.EqualValues(t, math.MaxInt64-5, newRamp(math.MaxInt64, 0, 0).over(-5))
+	assert.EqualValues(t, int64(math.MaxInt64-5), newRamp(math.MaxInt64, 0, 0).over(-5))
 }
 
 // FuzzRamp: whatever the settings, the share goes from the floor to 1 without
