@@ -170,8 +170,8 @@
 //
 // # Cost
 //
-// Snapshot and Get take no lock and allocate nothing (BenchmarkSnapshot); if an
-// instance of the service has a TTL they read the clock. Renew is one
+// Snapshot and Get allocate nothing, and take no lock unless something has to expire
+// (BenchmarkSnapshot); if an instance of the service has a TTL they read the clock. Renew is one
 // compare-and-swap (BenchmarkRenew). A change copies the list of a service up to 512
 // instances, and beyond that a page of at most 512 and the table of pages
 // (BenchmarkRegister). How that compares with other libraries is in

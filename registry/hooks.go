@@ -7,10 +7,11 @@ import "time"
 // context ends. Panics are contained, counted in Stats.Panics and reported to
 // Fault.
 //
-// Change and Preservation of one service come in order of index, never two at a
-// time, but those of different services may come at the same time: on the goroutine of the verb that caused them, on that of another verb
-// of the same service which is still delivering, or, if a read or a timer
-// noticed an expiry, on one that the registry makes for it.
+// Change and Preservation of one service come in order of index, never two at
+// a time, but those of different services may come at the same time: on the
+// goroutine of the verb that caused them, on that of another verb of the same
+// service which is still delivering, or, if a read or a timer noticed an
+// expiry, on one that the registry makes for it.
 type Hooks struct {
 	// Change is told every change that snapshots show. InFlight of its records
 	// is the number when the hook runs.

@@ -96,7 +96,8 @@ func (c *claim) restore() bool {
 }
 
 // Update replaces what is registered, and keeps the generation. Service and ID
-// have to be the same, or empty. Another TTL counts from the last renewal.
+// have to be the same, or empty. Another TTL counts from the last renewal. It
+// returns an [*Error] for every bad field, ErrLeaseLost or ErrClosed.
 func (l *Lease) Update(in Instance) error {
 	in.Service, in.ID = or(in.Service, l.service), or(in.ID, l.id)
 	n, p := in.normal(l.reg.cfg.TTL, l.reg.cfg.Limits)
@@ -121,7 +122,8 @@ func (l *Lease) Update(in Instance) error {
 }
 
 // SetHealth is the owner's word about its instance: any Health but Stale; zero
-// takes it back. It lasts as long as the lease.
+// takes it back. It lasts as long as the lease. It returns an [*Error] for a bad
+// argument, ErrLeaseLost or ErrClosed.
 func (l *Lease) SetHealth(h Health, reason string) error {
 	w := word{h, reason}
 	var p problems
@@ -151,7 +153,8 @@ func (l *Lease) say(in *Instance, w word) {
 	l.in, l.word = in, w
 }
 
-// Deregister takes the instance out and ends the lease.
+// Deregister takes the instance out and ends the lease. It returns ErrLeaseLost or
+// ErrClosed if that has ended before.
 func (l *Lease) Deregister() error {
 	for {
 		c := l.claim.Load()

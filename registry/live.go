@@ -53,9 +53,9 @@ func (l *Live) InFlight() int {
 // Picks is how many tracked calls have begun.
 func (l *Live) Picks() uint64 { return l.started.Load() }
 
-// Acquire counts a call that begins, unless the health now is worse than worst,
-// which usually is Warning; it reports whether it did. Every true has to be followed by one Release or
-// Abandon.
+// Acquire counts a call that begins, unless the health now is worse than
+// worst, which usually is Warning; it reports whether it did. Every true has
+// to be followed by one Release or Abandon.
 //
 // It counts first and looks at the health then, and a drain does it the other
 // way round, so one of the two always sees the other: no call slips in between

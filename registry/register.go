@@ -11,7 +11,8 @@ import (
 // that its lease begins anew. The earlier lease is lost in either case.
 //
 // It returns an [*Error], several of them joined if several fields are bad, or
-// the cause of ctx if that has ended. It does not block.
+// the cause of ctx if that has ended. It does not block, but for Authorize and the
+// hooks, which run on this goroutine.
 func (r *Registry) Register(ctx context.Context, in Instance) (*Lease, error) {
 	leases, err := r.RegisterWith(ctx, RegisterConfig{}, in)
 	if err != nil {
@@ -22,7 +23,8 @@ func (r *Registry) Register(ctx context.Context, in Instance) (*Lease, error) {
 
 // RegisterWith registers instances, also of several services: all of them or, if
 // anything is wrong with one, none. A reader sees those of one service at once,
-// or none of them. The leases are in the order of the instances.
+// or none of them. The leases are in the order of the instances. No instance at
+// all is an error, and so is an ID that is named twice.
 func (r *Registry) RegisterWith(ctx context.Context, cfg RegisterConfig, ins ...Instance) ([]*Lease, error) {
 	if ctx == nil {
 		return nil, errNilContext

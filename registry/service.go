@@ -28,8 +28,8 @@ func (s *Service) Err() error {
 // Get returns the endpoint with an ID, if there is one now.
 func (s *Service) Get(id string) (*Endpoint, bool) { return s.Snapshot().Get(id) }
 
-// Snapshot is the instances now. It takes no lock, allocates nothing and, if no
-// instance has a TTL, reads no clock.
+// Snapshot is the instances now. It allocates nothing, takes no lock unless
+// something has to expire, and reads no clock if no instance has a TTL.
 func (s *Service) Snapshot() *Snapshot {
 	// due before view: what has expired leaves the view first.
 	if r := s.cur.Load(); r != nil && r.due.Load() == never {

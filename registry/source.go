@@ -48,15 +48,18 @@ type Source interface {
 //   - Remove takes out only what this process put. What is not there is no
 //     error.
 //   - Put and Remove may be called while Run runs, and one at a time.
-//   - A record whose TTL passes without Put vanishes for all.
-//   - What was put comes back through Run; the registry knows its own.
+//   - A record whose TTL passes without Put vanishes for all: Run delivers its
+//     removal, since who receives it keeps no time for it.
+//   - What was put comes back through Run; the registry knows its own. A Put that
+//     only renews may be delivered again, or not.
 type Backend interface {
 	Source
 	Put(ctx context.Context, rec Record) error
 	Remove(ctx context.Context, ref Ref) error
 }
 
-// Static is a source of instances that never change.
+// Static is a source of instances that never change. Those that are bad are refused;
+// Hooks.FeedState tells which.
 func Static(ins ...Instance) Source {
 	s := make(static, len(ins))
 	for i, in := range ins {

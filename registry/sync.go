@@ -38,10 +38,11 @@ const (
 // Sync brought is not put, and what was put here is not taken back. What is taken
 // stays until the backend removes it, also while its origin is away.
 //
-// The context of a Put or Remove ends after 5s. One that failed is tried again after 1s, 2s, 4s and so on up to
-// 30s, plus or minus a fifth; Hooks.FeedState tells the first of them, perhaps
-// while it also tells of the other direction. At the end Sync takes out what it
-// put, as far as that works within 5s; the rest vanishes with its TTL.
+// The context of a Put or Remove ends after 5s. One that failed is tried again
+// after 1s, 2s, 4s and so on up to 30s, plus or minus a fifth; Hooks.FeedState
+// tells the first of them, perhaps while it also tells of the other direction.
+// At the end Sync takes out what it put, as far as that works within 5s; the
+// rest vanishes with its TTL.
 func (r *Registry) Sync(ctx context.Context, name string, b Backend, cfg SyncConfig) error {
 	if b == nil {
 		return errNilBackend

@@ -11,11 +11,12 @@ import (
 // [PeakEWMA], [RoundRobin], [Random], [Weighted] and [ConsistentHash].
 //
 // NewPicker is called when the candidates have changed, never twice at a time
-// for one balancer, with the picker of before or nil, so that a position can go
-// on. A balancer may have up to four pickers: for its zone and for the others, each
-// with and without those that ramp. It must not use the balancer. A policy may use those of this package;
-// [ConsistentHash] inside another one knows only what can be picked, so that an
-// endpoint which turns unusable does not keep its place.
+// for one balancer, with the picker of before or nil, so that a position can
+// go on. A balancer may have up to four pickers: for its zone and for the
+// others, each with and without those that ramp. It must not use the balancer.
+// A policy may use those of this package; [ConsistentHash] inside another one
+// knows only what can be picked, so that an endpoint which turns unusable does
+// not keep its place.
 type Policy interface {
 	NewPicker(c Candidates, old Picker) Picker
 }
