@@ -33,12 +33,13 @@ func (f *feed) deliver(ctx context.Context, b Batch) error {
 	if fresh {
 		owed = append(owed, f.show()...) // those that the batch does not touch
 	}
-	f.mu.Unlock()
-	deliverAll(owed)
 	err := join(errs)
 	if fresh || err != nil {
-		f.tell(true, err)
+		f.note(true, err)
 	}
+	f.mu.Unlock()
+	deliverAll(owed)
+	f.tell()
 	return err
 }
 

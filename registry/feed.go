@@ -28,6 +28,8 @@ type feed struct {
 	// that none is after the feed has ended. It is taken before the locks of
 	// rosters.
 	mu       sync.Mutex
+	news     []FeedState // for the hook, oldest first
+	telling  bool        // somebody delivers news
 	over     bool
 	state    connection
 	services map[string]struct{} // in which it may have claims
@@ -169,11 +171,12 @@ func (f *feed) disconnect(err error) bool {
 	f.state = disconnected
 	f.lost.Store(true)
 	owed := f.show()
+	if was != disconnected {
+		f.note(false, err)
+	}
 	f.mu.Unlock()
 	deliverAll(owed)
-	if was != disconnected {
-		f.tell(false, err)
-	}
+	f.tell()
 	return was == connected
 }
 
@@ -224,11 +227,12 @@ func (f *feed) detach(ctx context.Context) {
 		}
 		r.publish(b)
 	})
+	if was == connected {
+		f.note(false, f.cause(ctx))
+	}
 	f.mu.Unlock()
 	deliverAll(owed)
-	if was == connected {
-		f.tell(false, f.cause(ctx))
-	}
+	f.tell()
 }
 
 func (f *feeds) remove(one *feed) {
@@ -237,12 +241,47 @@ func (f *feeds) remove(one *feed) {
 	delete(f.byName, one.name)
 }
 
-// tell runs Hooks.FeedState.
-func (f *feed) tell(connected bool, err error) {
-	if hook := f.reg.cfg.Hooks.FeedState; hook != nil {
-		news := FeedState{f.name, connected, err, f.reg.time.date(f.reg.time.now())}
-		f.reg.contain(func() { hook(news) })
+// note queues news for Hooks.FeedState, in the order in which the state changes. mu
+// is held.
+func (f *feed) note(connected bool, err error) {
+	if f.reg.cfg.Hooks.FeedState != nil {
+		f.news = append(f.news, FeedState{f.name, connected, err, f.reg.time.date(f.reg.time.now())})
 	}
+}
+
+// tell runs Hooks.FeedState for all news, unless somebody is at it. A hook that
+// calls runtime.Goexit ends this goroutine, but not before the deferred call has
+// gone on with the rest.
+func (f *feed) tell() {
+	f.mu.Lock()
+	busy := f.telling
+	f.telling = true
+	f.mu.Unlock()
+	if !busy {
+		f.tellAll()
+	}
+}
+
+func (f *feed) tellAll() {
+	finished := false
+	defer func() {
+		if !finished {
+			f.tellAll()
+		}
+	}()
+	for {
+		f.mu.Lock()
+		if len(f.news) == 0 {
+			f.telling = false
+			f.mu.Unlock()
+			break
+		}
+		news := f.news[0]
+		f.news = f.news[1:]
+		f.mu.Unlock()
+		f.reg.contain(func() { f.reg.cfg.Hooks.FeedState(news) })
+	}
+	finished = true
 }
 
 // close ends all feeds, and those to come.

@@ -23,7 +23,8 @@ type Hooks struct {
 
 	// FeedState is told when a feed reaches its origin, loses it, or has records
 	// refused, and when one ends that is connected (Err is the cause of its
-	// context then), on the goroutine of that feed.
+	// context then), for one feed in order and never two at a time, on a
+	// goroutine of that feed.
 	FeedState func(FeedState)
 
 	// Fault is told every contained panic and Goexit of a check, a source, a

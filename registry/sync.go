@@ -40,9 +40,8 @@ const (
 //
 // The context of a Put or Remove ends after 5s. One that failed is tried again
 // after 1s, 2s, 4s and so on up to 30s, plus or minus a fifth; Hooks.FeedState
-// tells the first of them, perhaps while it also tells of the other direction.
-// At the end Sync takes out what it put, as far as that works within 5s; the
-// rest vanishes with its TTL.
+// tells the first of them. At the end Sync takes out what it put, as far as that
+// works within 5s; the rest vanishes with its TTL.
 func (r *Registry) Sync(ctx context.Context, name string, b Backend, cfg SyncConfig) error {
 	if b == nil {
 		return errNilBackend
@@ -281,9 +280,9 @@ func (s *syncer) withdraw(ctx context.Context) {
 // complain tells what failed on the sending side.
 func (f *feed) complain(err error) {
 	f.mu.Lock()
-	up := f.state == connected
+	f.note(f.state == connected, err)
 	f.mu.Unlock()
-	f.tell(up, err)
+	f.tell()
 }
 
 // byTime is the heap of what there is to send; the sendings know their places.
