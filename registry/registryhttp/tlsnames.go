@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"net/http"
 	"sync"
+	"time"
 )
 
 // tlsNames are clones of Base for instances whose certificates are for another
@@ -53,14 +54,18 @@ func (t *tlsNames) of(name string) *clone {
 	return c
 }
 
+// lingering is how long the end of a body may be seen before its connection is
+// idle.
+const lingering = 100 * time.Millisecond
+
 // left tells that a use of a clone is over. One that has made room has nobody
-// else to close the connection that just became idle.
+// else to close the connection that is about to be idle.
 func (t *tlsNames) left(c *clone) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	c.uses--
 	if c.out && c.uses == 0 {
-		c.rt.CloseIdleConnections()
+		afterFunc(nil, lingering, c.rt.CloseIdleConnections) // in real time: it is about a connection
 	}
 }
 
