@@ -69,7 +69,7 @@ func (c *checker) adopt(in *Instance) {
 	}
 	c.in = in
 	c.judge.failures, c.judge.successes = in.Check.FailuresBeforeCritical, in.Check.SuccessesBeforePassing
-	if other { // registering again and again must not put the next run off
+	if other { // else the timers are right as they are, however often it is registered
 		c.arm()
 		c.countdown()
 	}
@@ -211,18 +211,10 @@ func (c *checker) expired(ctx context.Context, u *run) {
 		return
 	}
 	c.judged(u, func() func() {
-		c.giveUp(u)
+		u.hung = true
+		c.record(failed, textLate)
 		return nil
 	})
-}
-
-// giveUp judges a run whose Timeout is over.
-func (c *checker) giveUp(u *run) {
-	if !u.hung {
-		u.hung = true
-		c.freeSlot(u)
-		c.record(failed, textLate)
-	}
 }
 
 // finished judges a run that has returned.

@@ -21,15 +21,8 @@ func (f *feed) deliver(ctx context.Context, b Batch) error {
 	f.state = connected
 	f.lost.Store(false)
 	work, errs := f.sort(b)
-	var owed []*roster
-	for _, name := range inOrder(work) {
-		r := f.reg.open(name)
-		_, refused := f.apply(r, work[name], b.Reset)
-		errs = append(errs, refused...)
-		if r.leave() {
-			owed = append(owed, r)
-		}
-	}
+	_, refused, owed := f.applyAll(work, b.Reset)
+	errs = append(errs, refused...)
 	if fresh {
 		owed = append(owed, f.show()...) // those that the batch does not touch
 	}
@@ -106,11 +99,32 @@ func (f *feed) sort(b Batch) (map[string]*task, []error) {
 	return work, errs
 }
 
+// applyAll applies a batch, and tells how many records were taken, what was
+// refused, and whose hooks have to be run. mu is held.
+func (f *feed) applyAll(work map[string]*task, reset bool) (taken int, errs []error, owed []*roster) {
+	for _, name := range inOrder(work) {
+		r := f.reg.open(name)
+		n, refused := f.apply(r, work[name], reset)
+		taken += n
+		errs = append(errs, refused...)
+		if r.leave() {
+			owed = append(owed, r)
+		}
+	}
+	return taken, errs, owed
+}
+
 // apply changes the claims of the feed in one service, and tells how many records
 // it took. The roster is locked.
 func (f *feed) apply(r *roster, t *task, reset bool) (taken int, errs []error) {
 	if f.reg.closed.Load() {
 		return 0, []error{&Error{Op: f.op(), Kind: ErrClosed}}
+	}
+	if f.rank == importRank {
+		t.put = slices.DeleteFunc(t.put, func(rec fed) bool { // somebody else has the ID
+			m := r.members[rec.in.ID]
+			return m != nil && m.by(f) == nil
+		})
 	}
 	gone := sortedKeys(t.remove)
 	if reset {
@@ -170,10 +184,15 @@ func (f *feed) put(r *roster, rec fed, b *batch) error {
 // expired is gone.
 func (r *roster) prolong(c *claim) {
 	if c.in.TTL > 0 && c.term.renew(r.now) == lapsed {
-		c.term.deadline.Store(after(r.now, c.in.TTL))
-		if r.terms.restore(&c.term) {
-			r.preserved(turn{at: r.now})
-		}
+		r.revive(c)
+	}
+}
+
+// revive gives a claim that is held another term. The roster is locked.
+func (r *roster) revive(c *claim) {
+	c.term.deadline.Store(after(r.now, c.in.TTL))
+	if r.terms.restore(&c.term) {
+		r.preserved(turn{at: r.now})
 	}
 }
 

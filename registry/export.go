@@ -11,7 +11,7 @@ import (
 )
 
 // The format of Export: an object with the fields version and instances, in
-// this order. Durations are in nanoseconds, healths their names.
+// this order. Healths are their names.
 const exportVersion = 1
 
 const defaultImportTTL = 5 * time.Minute
@@ -97,8 +97,7 @@ func (r *Registry) Import(ctx context.Context, rd io.Reader, ttl time.Duration) 
 	if r.closed.Load() {
 		return 0, &Error{Op: OpImport, Kind: ErrClosed}
 	}
-	ttl = max(or(ttl, defaultImportTTL), -1)
-	recs, errs := r.readExport(ctx, rd, ttl)
+	recs, errs := r.readExport(ctx, rd, or(ttl, defaultImportTTL))
 	taken, more := r.imports.take(recs)
 	return taken, join(append(errs, more...))
 }
@@ -205,26 +204,12 @@ func (e *exported) record(ttl time.Duration) (Record, error) {
 	}, nil
 }
 
-// take enlists what was imported, as far as nobody else has the IDs.
+// take enlists what was imported.
 func (f *feed) take(recs []Record) (taken int, errs []error) {
 	f.mu.Lock()
 	work, errs := f.sort(Batch{Put: recs})
-	var owed []*roster
-	for _, name := range sortedKeys(work) {
-		r := f.reg.open(name)
-		t := work[name]
-		t.put = slices.DeleteFunc(t.put, func(rec fed) bool {
-			m := r.members[rec.in.ID]
-			return m != nil && m.by(f) == nil
-		})
-		n, refused := f.apply(r, t, false)
-		taken += n
-		errs = append(errs, refused...)
-		if r.leave() {
-			owed = append(owed, r)
-		}
-	}
+	taken, refused, owed := f.applyAll(work, false)
 	f.mu.Unlock()
 	deliverAll(owed)
-	return taken, errs
+	return taken, append(errs, refused...)
 }

@@ -28,8 +28,8 @@ type feed struct {
 	// that none is after the feed has ended. It is taken before the locks of
 	// rosters.
 	mu       sync.Mutex
-	news     []FeedState // for the hook, oldest first
-	telling  bool        // somebody delivers news
+	news     []func() // for the hook, oldest first
+	telling  bool     // somebody delivers news
 	over     bool
 	state    connection
 	services map[string]struct{} // in which it may have claims
@@ -64,10 +64,10 @@ const (
 // that of the feed that was started first; when it leaves the next takes over.
 //
 // When Run fails the instances stay, those with a TTL until that is over, their
-// snapshots are Disconnected, and Run
-// is called again after 1s, 2s, 4s and so on up to 30s, plus or minus a fifth.
-// When it returns nil they stay until ctx ends. When Feed returns they are
-// removed. A bad record is refused alone; Hooks.FeedState tells which.
+// snapshots are Disconnected, and Run is called again after 1s, 2s, 4s and so on
+// up to 30s, plus or minus a fifth. When it returns nil they stay until ctx ends.
+// When Feed returns they are removed. A bad record is refused alone;
+// Hooks.FeedState tells which.
 //
 // A name that another feed has is ErrExists. A registry that is or gets closed is
 // ErrClosed, and the instances stay as they are.
@@ -244,44 +244,35 @@ func (f *feeds) remove(one *feed) {
 // note queues news for Hooks.FeedState, in the order in which the state changes. mu
 // is held.
 func (f *feed) note(connected bool, err error) {
-	if f.reg.cfg.Hooks.FeedState != nil {
-		f.news = append(f.news, FeedState{f.name, connected, err, f.reg.time.date(f.reg.time.now())})
+	if hook := f.reg.cfg.Hooks.FeedState; hook != nil {
+		news := FeedState{f.name, connected, err, f.reg.time.date(f.reg.time.now())}
+		f.news = append(f.news, func() { hook(news) })
 	}
 }
 
-// tell runs Hooks.FeedState for all news, unless somebody is at it. A hook that
-// calls runtime.Goexit ends this goroutine, but not before the deferred call has
-// gone on with the rest.
+// tell runs Hooks.FeedState for all news, unless somebody is at it.
 func (f *feed) tell() {
 	f.mu.Lock()
 	busy := f.telling
 	f.telling = true
 	f.mu.Unlock()
 	if !busy {
-		f.tellAll()
+		f.reg.relay(f.nextNews)
 	}
 }
 
-func (f *feed) tellAll() {
-	finished := false
-	defer func() {
-		if !finished {
-			f.tellAll()
-		}
-	}()
-	for {
-		f.mu.Lock()
-		if len(f.news) == 0 {
-			f.telling = false
-			f.mu.Unlock()
-			break
-		}
-		news := f.news[0]
-		f.news = f.news[1:]
-		f.mu.Unlock()
-		f.reg.contain(func() { f.reg.cfg.Hooks.FeedState(news) })
+// nextNews takes the oldest news, or gives the delivery up.
+func (f *feed) nextNews() func() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.news) == 0 {
+		f.news, f.telling = nil, false
+		return nil
 	}
-	finished = true
+	tell := f.news[0]
+	f.news[0] = nil // what was told is garbage
+	f.news = f.news[1:]
+	return tell
 }
 
 // close ends all feeds, and those to come.

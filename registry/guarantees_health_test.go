@@ -293,3 +293,47 @@ func TestG19_TheSameAgainIsNoChange(t *testing.T) {
 		require.ErrorIs(t, received(t, end), context.Canceled)
 	})
 }
+
+// Since moves when an instance becomes usable or ceases to be, and only then. A
+// change counts from when its check has returned, not from when it was called.
+func TestG19_SinceAndAt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var j journal
+		begin := time.Now()
+		r := newRegistry(t, registry.Config{Hooks: j.hooks()})
+		l := register(t, r, checked("a", registry.Check{Interval: time.Hour, Timeout: time.Minute, Func: func(context.Context, registry.Instance) error {
+			time.Sleep(3 * time.Second)
+			return nil
+		}}))
+		since := func() time.Duration { return l.Endpoint().Since().Sub(begin) }
+		assert.Zero(t, since(), "Starting since it came")
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		assert.Equal(t, 3*time.Second, since())
+		for _, step := range []struct {
+			health registry.Health
+			since  time.Duration
+		}{
+			{registry.Warning, 3 * time.Second},
+			{registry.Critical, 11 * time.Second},
+			{registry.Draining, 11 * time.Second},
+			{registry.Down, 11 * time.Second},
+			{registry.Warning, 14 * time.Second},
+			{registry.Passing, 14 * time.Second},
+		} {
+			require.NoError(t, l.SetHealth(step.health, ""))
+			assert.Equal(t, step.since, since(), "%v", step.health)
+			time.Sleep(time.Second)
+		}
+		in := l.Endpoint().Instance()
+		in.Tags = []string{"new"}
+		require.NoError(t, l.Update(in))
+		assert.Equal(t, 14*time.Second, since(), "another record of the same health")
+		var at []time.Duration
+		for _, c := range j.take() {
+			at = append(at, c.At.Sub(begin))
+		}
+		s := time.Second
+		assert.Equal(t, []time.Duration{0, 3 * s, 10 * s, 11 * s, 12 * s, 13 * s, 14 * s, 15 * s, 16 * s}, at)
+	})
+}

@@ -227,3 +227,36 @@ func TestG7_LimitsHoldTogether(t *testing.T) {
 	assert.Equal(t, limit, r.Stats().Services)
 	assert.EqualValues(t, limit-1, services.Load(), `and "orders"`)
 }
+
+// What is refused is not counted, not even for a moment: it would refuse others
+// that fit.
+func TestG7_WatchersAreNeverAboveTheLimit(t *testing.T) {
+	r := newRegistry(t, registry.Config{Limits: registry.Limits{Watchers: 1}})
+	register(t, r, instance("a"))
+	s := r.Service("orders")
+	for _, err := range s.Watch(bg) { // has the only place
+		require.NoError(t, err)
+		const calls = 50_000
+		var busy sync.WaitGroup
+		var admitted, over atomic.Int64
+		for range 2 {
+			busy.Go(func() {
+				defer over.Add(1)
+				for range calls {
+					if _, err := s.Wait(bg, 0); err == nil {
+						admitted.Add(1)
+					}
+				}
+			})
+		}
+		most := 0
+		for over.Load() < 2 {
+			most = max(most, r.Stats().Watchers)
+		}
+		busy.Wait()
+		assert.Equal(t, 1, most)
+		assert.Zero(t, admitted.Load())
+		break
+	}
+	assert.Zero(t, r.Stats().Watchers)
+}

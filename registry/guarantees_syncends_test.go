@@ -318,3 +318,30 @@ func TestG41_SameIDOnTwoMachines(t *testing.T) {
 		}
 	})
 }
+
+// The context of a Put and of a Remove ends after 5s, so that one which hangs
+// does not keep the others from being renewed.
+func TestG41_CallsEndAfter5s(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRegistry(t, registry.Config{Rand: half})
+		b := newCounter()
+		f := synced(t, r, b, registry.SyncConfig{})
+		ended := make(chan string, 2)
+		hang := func(ctx context.Context, call string) error {
+			begin := time.Now()
+			<-ctx.Done()
+			ended <- fmt.Sprint(call, " ", time.Since(begin), " ", context.Cause(ctx))
+			b.answers(nil)
+			return context.Cause(ctx)
+		}
+		b.answers(hang)
+		l := register(t, r, instance("a"))
+		assert.Equal(t, "put a passing 5s context deadline exceeded", <-ended)
+		time.Sleep(time.Minute)
+		assert.Equal(t, []string{"a"}, b.has())
+		b.answers(hang)
+		require.NoError(t, l.Deregister())
+		assert.Equal(t, "remove a 5s context deadline exceeded", <-ended)
+		f.over(t, errAway)
+	})
+}

@@ -84,25 +84,7 @@ func (r *roster) preserved(t turn) {
 // deliver runs the hooks for all news, in order, until there are none. Those
 // that the hooks themselves make are among them. mu is not held, and telling is
 // set.
-//
-// A hook that calls runtime.Goexit ends this goroutine, but not before the
-// deferred call has gone on with what is still to be told.
-func (r *roster) deliver() {
-	finished := false
-	defer func() {
-		if !finished {
-			r.deliver()
-		}
-	}()
-	for {
-		tell := r.nextNews()
-		if tell == nil {
-			break
-		}
-		r.reg.contain(tell)
-	}
-	finished = true
-}
+func (r *roster) deliver() { r.reg.relay(r.nextNews) }
 
 // nextNews takes the oldest news, or gives the delivery up.
 func (r *roster) nextNews() func() {
@@ -118,6 +100,22 @@ func (r *roster) nextNews() func() {
 	r.news[0] = nil // what was told is garbage
 	r.news = r.news[1:]
 	return tell
+}
+
+// relay runs hooks, as next gives them, until it gives nil. One that calls
+// runtime.Goexit ends this goroutine, but not before the deferred call has gone on
+// with the rest.
+func (r *Registry) relay(next func() func()) {
+	finished := false
+	defer func() {
+		if !finished {
+			r.relay(next)
+		}
+	}()
+	for tell := next(); tell != nil; tell = next() {
+		r.contain(tell)
+	}
+	finished = true
 }
 
 // contain runs a hook.

@@ -82,10 +82,7 @@ func (c *claim) restore() bool {
 	case renewed: // somebody else has restored it
 		return true
 	case lapsed: // it is held, since what is due has expired
-		c.term.deadline.Store(after(r.now, c.in.TTL))
-		if r.terms.restore(&c.term) {
-			r.preserved(turn{at: r.now})
-		}
+		r.revive(c)
 		var b batch
 		b.refresh(r.members[c.in.ID])
 		r.publish(b)
@@ -230,13 +227,13 @@ func (l *Lease) lost(op Op) error {
 	return &Error{Op: op, Service: l.service, ID: l.id, Kind: kind}
 }
 
-// ended tells that a claim of the lease is over. A lapse ends the lease only if
-// nobody keeps it alive.
-func (l *Lease) ended(c *claim, why error) {
+// ended tells that the claim of the lease is over. A lapse ends the lease only if
+// nobody keeps it alive. The roster is locked, so that no other claim has taken
+// the place of this one.
+func (l *Lease) ended(why error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case l.claim.Load() != c:
 	case !errors.Is(why, errLapsed):
 		l.end(why)
 	case l.keepers == 0:

@@ -153,7 +153,7 @@ func (r *roster) retire(c *claim, why error) {
 		}
 	}
 	if c.lease != nil {
-		c.lease.ended(c, why)
+		c.lease.ended(why)
 	}
 }
 

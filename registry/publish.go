@@ -53,7 +53,6 @@ type batch struct {
 // what a snapshot shows.
 func (b *batch) refresh(m *member) {
 	c, before, w := m.claims[0], m.ep, m.word()
-	r := c.r
 	after := &Endpoint{in: c.in, generation: c.generation, origin: c.origin(), word: w}
 	reason := ReasonUpdated
 	switch {
@@ -82,7 +81,7 @@ func (b *batch) refresh(m *member) {
 		m.drain.watch(after.live)
 	}
 	if after.since.IsZero() || before.word.health.Usable() != w.health.Usable() {
-		after.since = r.reg.schedule.date(r.now)
+		after.since = c.r.reg.schedule.date(c.r.now)
 	}
 	b.changes = append(b.changes, change{before, m.show(after), reason})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 )
 
 // Register makes an instance known, in place of any that this process registered
@@ -181,7 +182,7 @@ func (r *Registry) admit(op Op, groups []*group, ifAbsent bool) error {
 				errs = append(errs, &Error{Op: op, Service: in.Service, ID: in.ID, Kind: ErrExists})
 			}
 		}
-		if limit := r.cfg.Limits.Instances; n > len(g.members) && n > limit {
+		if limit := r.cfg.Limits.Instances; n > limit {
 			errs = append(errs, breached(op, g.name, "Limits.Instances", limit, n))
 		}
 	}
@@ -191,22 +192,36 @@ func (r *Registry) admit(op Op, groups []*group, ifAbsent bool) error {
 	return r.grow(op, groups, fresh)
 }
 
-// grow counts the services that get their first instance, unless
-// they are too many. publish counts those that lose their last one.
+// grow counts the services that get their first instance, unless they are too
+// many. publish counts those that lose their last one.
 func (r *Registry) grow(op Op, groups []*group, fresh int) error {
-	for limit := r.cfg.Limits.Services; fresh > 0; {
-		n := r.services.Load()
-		if int64(fresh) > int64(limit)-n {
-			return breached(op, groups[0].name, "Limits.Services", limit, int(n)+fresh)
-		}
-		if r.services.CompareAndSwap(n, n+int64(fresh)) {
-			break
-		}
+	if fresh == 0 {
+		return nil
+	}
+	limit := r.cfg.Limits.Services
+	if n, ok := reserve(&r.services, fresh, limit); !ok {
+		return breached(op, groups[0].name, "Limits.Services", limit, n)
 	}
 	for _, g := range groups {
 		g.counted = true
 	}
 	return nil
+}
+
+// reserve adds more to what is counted, unless it would be above the limit then;
+// n is what it comes or would come to. It never counts what it refuses, so that
+// one call too many does not refuse another one that fits.
+func reserve(count *atomic.Int64, more, limit int) (n int, ok bool) {
+	for {
+		was := count.Load()
+		n = int(was) + more
+		if more > limit-int(was) {
+			return n, false
+		}
+		if count.CompareAndSwap(was, int64(n)) {
+			return n, true
+		}
+	}
 }
 
 // breached is the error for a limit that would be exceeded.

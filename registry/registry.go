@@ -220,7 +220,7 @@ func (r *roster) close() {
 		for _, c := range m.claims {
 			c.term.deadline.Store(dead)
 			if c.lease != nil {
-				c.lease.ended(c, ErrClosed)
+				c.lease.ended(ErrClosed)
 			}
 		}
 		m.ep.live.set(Down)

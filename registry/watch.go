@@ -98,10 +98,9 @@ func (s *Service) enrol(ctx context.Context) (*waiter, error) {
 		p := problems{&fieldError{"Service", s.name, nameRule}}
 		return nil, p.of(OpWatch, s.name, "")
 	}
-	n, limit := s.reg.watchers.Add(1), s.reg.cfg.Limits.Watchers
-	if int64(limit) < n {
-		s.reg.watchers.Add(-1)
-		return nil, breached(OpWatch, s.name, "Limits.Watchers", limit, int(n))
+	limit := s.reg.cfg.Limits.Watchers
+	if n, ok := reserve(&s.reg.watchers, 1, limit); !ok {
+		return nil, breached(OpWatch, s.name, "Limits.Watchers", limit, n)
 	}
 	r := s.reg.open(s.name)
 	defer r.unlock(another)

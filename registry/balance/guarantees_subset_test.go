@@ -274,3 +274,24 @@ func TestG31_noZone(t *testing.T) {
 		})
 	}
 }
+
+// G23: Filter is asked once about every record, so that a pick costs no call of
+// it, and again about one that has changed.
+func TestG23_FilterOncePerRecord(t *testing.T) {
+	var asked []string
+	r := newRegistry(t, registry.Config{})
+	leases := registerAll(t, r, named("a", "b")...)
+	b := newBalancer(t, r, balance.Config{Policy: balance.RoundRobin{}, Filter: func(e *registry.Endpoint) bool {
+		asked = append(asked, e.ID())
+		return !e.HasTag("out")
+	}})
+	assert.Equal(t, map[string]int{"a": 5, "b": 5}, counts(sequence(t, b, 10)))
+	in := leases[0].Endpoint().Instance()
+	in.Tags = []string{"out"}
+	require.NoError(t, leases[0].Update(in))
+	assert.Equal(t, map[string]int{"b": 10}, counts(sequence(t, b, 10)))
+	in.Tags = nil
+	require.NoError(t, leases[0].Update(in))
+	assert.Equal(t, map[string]int{"a": 5, "b": 5}, counts(sequence(t, b, 10)))
+	assert.Equal(t, []string{"a", "b", "a", "a"}, asked)
+}

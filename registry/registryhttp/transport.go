@@ -101,7 +101,11 @@ func (t *Transport) client(service string) (*client, error) {
 		}
 		v, _ = t.clients.LoadOrStore(service, &client{})
 	}
-	c := v.(*client)
+	return t.ready(service, v.(*client))
+}
+
+// ready makes what is in a client, unless somebody has.
+func (t *Transport) ready(service string, c *client) (*client, error) {
 	c.once.Do(func() {
 		c.err = fmt.Errorf("registryhttp: PerService(%q) did not return", service)
 		cfg := withDefaults(t.cfg.PerService(service))
@@ -134,7 +138,7 @@ func (t *Transport) forget() {
 func (t *Transport) known(service string) (*client, error) {
 	v, ok := t.clients.Load(service)
 	if ok && v.(*client).kept.Load() {
-		return t.client(service)
+		return t.ready(service, v.(*client))
 	}
 	svc := t.reg.Service(service)
 	switch {
@@ -145,6 +149,8 @@ func (t *Transport) known(service string) (*client, error) {
 			t.clients.CompareAndDelete(service, v)
 		}
 		return nil, &balance.Error{Service: service, Kind: balance.ErrNoInstances}
+	case ok:
+		return t.ready(service, v.(*client))
 	}
 	return t.client(service)
 }

@@ -211,8 +211,9 @@ func (u *use) result(resp *http.Response, err error) (*http.Response, error) {
 
 // told is err for the balancer. An http.Transport returns the cause of a context
 // that has ended, which need not say that it was the caller who gave up; and it is
-// the caller's side, too, if the request's body could not be read. A deadline is
-// neither, also that of a Clock.
+// the caller's side, too, if the request's body could not be read. A deadline says
+// something about the instance, also that of a Clock, which ends a context as a
+// cancel does.
 func (u *use) told(err error) error {
 	ctx := u.req.Context()
 	gaveUp := errors.Is(ctx.Err(), context.Canceled)
