@@ -176,7 +176,7 @@ func TestG23_RefusalsAllocateNothing(t *testing.T) {
 	})
 }
 
-// Do adds nothing to what fn allocates; a retry remembers what was tried.
+// Do adds nothing to what fn allocates, nor does the first retry.
 func TestG36_DoAllocatesNothing(t *testing.T) {
 	if raceEnabled {
 		return // the detector allocates; the same test runs without it
@@ -189,5 +189,5 @@ func TestG36_DoAllocatesNothing(t *testing.T) {
 	refuse := func(context.Context, *registry.Endpoint) (int, error) { return 0, errSick }
 	_, b = with(t, balance.Config{Retry: balance.Retry{Budget: -1}}, numbered(10)...)
 	warm(t, b, 10)
-	assert.LessOrEqual(t, testing.AllocsPerRun(100, func() { _, _ = balance.Do(bg, b, refuse) }), 1.0, "a retry")
+	free(t, "a retry", func() { _, _ = balance.Do(bg, b, refuse) })
 }

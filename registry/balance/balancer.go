@@ -105,8 +105,10 @@ func (b *Balancer) PickWith(ctx context.Context, q Query) (Pick, error) {
 	case ctx.Err() != nil:
 		return Pick{}, context.Cause(ctx)
 	}
-	if e := b.quick(q); e != nil && e.live.Acquire(registry.Warning) {
-		return b.issue(e, nil, 0), nil
+	if p := b.quick(); p != nil && b.simple(q) {
+		if e := p.at(p.picker.Pick(q, 0)); e != nil && e.live.Acquire(registry.Warning) {
+			return b.issue(e, nil, 0), nil
+		}
 	}
 	t := try{b: b, ctx: ctx, q: q, track: true}
 	e, err := t.find()
@@ -123,9 +125,17 @@ func (b *Balancer) Next(q Query) (*registry.Endpoint, error) {
 	if b == nil || b.svc == nil {
 		return nil, errNilBalancer
 	}
-	if e := b.quick(q); e != nil && e.live.Health() <= registry.Warning {
-		return e.ep, nil
+	if p := b.quick(); p != nil && b.simple(q) {
+		if e := p.at(p.picker.Pick(q, 0)); e != nil && e.live.Health() <= registry.Warning {
+			return e.ep, nil
+		}
 	}
+	return b.search(q)
+}
+
+// search is Next for what quick has no answer to. It is a function of its own
+// because its frame is large.
+func (b *Balancer) search(q Query) (*registry.Endpoint, error) {
 	t := try{b: b, q: q}
 	e, err := t.find()
 	if err != nil {
@@ -134,15 +144,24 @@ func (b *Balancer) Next(q Query) (*registry.Endpoint, error) {
 	return e.ep, nil
 }
 
-// quick is the first answer of the picker where nothing else has a say: there is
-// one pool, nobody is held back or excluded, no gate is asked and no clock is
-// needed. The others, and those whose answer is turned down, go the whole way.
-func (b *Balancer) quick(q Query) *entry {
+// quick is the pool that simple queries are answered from by its picker alone,
+// since nothing else has a say: there is one pool, nobody is held back, no gate
+// is asked and no clock is needed. It is nil if there is none. Other queries,
+// and those whose answer is turned down, go the whole way.
+//
+// It is apart from simple, and both are from Picker.Pick, so that the query stays
+// in registers.
+func (b *Balancer) quick() *pool {
 	s := b.state.Load()
-	if s == nil || !s.plain || len(q.Exclude.list) > 0 || b.keepsPlaces && q.Key == 0 || !b.holds(s) {
+	if s == nil || s.plain == nil || s.index != b.svc.Snapshot().Index() {
 		return nil
 	}
-	return s.home.pick(&q, 0)
+	return s.plain
+}
+
+// simple reports whether a query asks for anything but the picker's choice.
+func (b *Balancer) simple(q Query) bool {
+	return q.Exclude.empty() && (q.Key != 0 || !b.keepsPlaces)
 }
 
 // current is the state to pick by, and whether it is that of now. If somebody

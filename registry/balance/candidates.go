@@ -12,13 +12,15 @@ import (
 // A member is what a balancer knows about an endpoint as long as it stays at its
 // address, whatever else changes about it or the others.
 type member struct {
-	live *registry.Live
-	gate Gate // nil: none
-
+	// What every pick writes is in one cache line.
+	live     *registry.Live
 	spare    atomic.Pointer[ticket] // that is free
-	latency  estimate
+	own      ticket
 	failures atomic.Uint64
-	tally    tally
+
+	gate    Gate // nil: none
+	latency estimate
+	tally   tally
 
 	// Guarded by Balancer.mu.
 	seen     *registry.Endpoint // which Filter was asked about
@@ -27,6 +29,20 @@ type member struct {
 	chosen   uint64             // the round of the latest state that has it among its members
 	ejection ejection
 	rule     string // of the latest ejection
+
+	// Neighbours in memory are other members under load. The size is one that
+	// begins at a multiple of a cache line.
+	_ [256 - 200]byte
+}
+
+func (b *Balancer) newMember(ep *registry.Endpoint) *member {
+	m := &member{live: ep.Live()}
+	m.own.b = b
+	m.spare.Store(&m.own)
+	if b.cfg.Gate != nil {
+		m.gate = b.cfg.Gate(ep)
+	}
+	return m
 }
 
 // An entry is an endpoint in a set of candidates.
@@ -42,8 +58,8 @@ type entry struct {
 // A pool is a set of endpoints that one picker chooses from.
 type pool struct {
 	b      *Balancer
-	list   []entry // never empty
-	picker Picker
+	list   []entry         // never empty
+	picker Picker          // never nil
 	worst  registry.Health // what may be picked
 
 	// whole is list and those that cannot be picked now, for policies in which
@@ -80,7 +96,7 @@ type state struct {
 	panic   bool
 
 	ramping bool   // a pool is
-	plain   bool   // see quick
+	plain   *pool  // home, if nothing but its picker has a say; else nil
 	home    *pool  // nil: there is nothing to pick
 	away    *pool  // where picks spill over to, or go if home has none for them; nil: nowhere
 	stay    uint64 // a pick stays at home if its random number is not above
@@ -129,7 +145,9 @@ func (b *Balancer) build(snap *registry.Snapshot, now int64) *state {
 			s.next = min(s.next, m.ejection.until)
 		}
 	}
-	s.plain = s.home != nil && s.home.ripe == nil && s.away == nil && !s.panic && !b.timed && b.cfg.Gate == nil
+	if s.home != nil && s.home.ripe == nil && s.away == nil && !s.panic && s.next == never && !b.timed && b.cfg.Gate == nil {
+		s.plain = s.home
+	}
 	s.ramping = s.home != nil && s.home.ripe != nil || s.away != nil && s.away.ripe != nil
 	return s
 }
@@ -142,10 +160,7 @@ func (b *Balancer) gather(snap *registry.Snapshot, now int64) []entry {
 	for ep := range snap.All() {
 		m := b.known[ep.Live()]
 		if m == nil {
-			m = &member{live: ep.Live()}
-			if b.cfg.Gate != nil {
-				m.gate = b.cfg.Gate(ep)
-			}
+			m = b.newMember(ep)
 			b.known[ep.Live()] = m
 		}
 		if m.seen != ep {
@@ -324,21 +339,33 @@ func (b *Balancer) ripening(at place, list, whole []entry, now int64) *pool {
 	}
 	p.ripe = b.places(ripe, whole, p.worst)
 	if b.keepsPlaces {
-		p.ripe.picker = b.cfg.Policy.NewPicker(Candidates{p.ripe}, p.picker) // of the same members
+		b.newPicker(p.ripe, p.picker) // of the same members
 		return p
 	}
-	p.ripe.picker = b.cfg.Policy.NewPicker(Candidates{p.ripe}, b.ripePickers[at])
-	b.ripePickers[at] = p.ripe.picker
+	b.ripePickers[at] = b.newPicker(p.ripe, b.ripePickers[at])
 	return p
 }
 
 // pool makes one with a picker.
 func (b *Balancer) pool(at place, list, whole []entry, worst registry.Health) *pool {
 	p := b.places(list, whole, worst)
-	p.picker = b.cfg.Policy.NewPicker(Candidates{p}, b.pickers[at])
-	b.pickers[at] = p.picker
+	b.pickers[at] = b.newPicker(p, b.pickers[at])
 	return p
 }
+
+// newPicker has the policy make the picker of a pool, and returns what it made.
+func (b *Balancer) newPicker(p *pool, old Picker) Picker {
+	made := b.cfg.Policy.NewPicker(Candidates{p}, old)
+	if p.picker = made; made == nil {
+		p.picker = undecided{}
+	}
+	return made
+}
+
+// undecided stands for the picker that a policy did not make.
+type undecided struct{}
+
+func (undecided) Pick(Query, int) int { return -1 }
 
 // places makes a pool without a picker.
 func (b *Balancer) places(list, whole []entry, worst registry.Health) *pool {

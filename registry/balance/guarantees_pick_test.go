@@ -278,6 +278,12 @@ func TestG23_TriedIsAValue(t *testing.T) {
 	for i := range 18 {
 		require.True(t, set.Has(endpoint(t, r, fmt.Sprintf("i%03d", i))))
 	}
+	for _, tried := range []balance.Tried{{}, set} {
+		tried.Add(balance.Pick{}.Endpoint())
+		require.False(t, tried.Has(nil), "the zero Pick has no endpoint")
+		tried.Add(one)
+		require.True(t, tried.Has(one))
+	}
 }
 
 // Somebody adapts to a change and takes long over it. Who picks meanwhile goes

@@ -1,10 +1,6 @@
 package balance
 
-import (
-	"slices"
-
-	"github.com/mainstay-go/mainstay/registry"
-)
+import "github.com/mainstay-go/mainstay/registry"
 
 // A Query is what one pick is about. The zero Query is a pick like any other.
 type Query struct {
@@ -20,21 +16,38 @@ type Query struct {
 
 // Tried is a set of endpoints. The zero Tried is empty. It is a value: a copy is
 // a set of its own. It is not safe for concurrent use.
+//
+// It is a list that begins here and never changes behind that, so copies may
+// share it, the first endpoint costs no memory, and a Query is small enough to
+// stay in registers all the way to a picker.
 type Tried struct {
-	list []*registry.Live // never changed in place, so that copies are independent
+	live *registry.Live // nil: empty
+	rest *Tried
 }
 
-// Add puts an endpoint into the set. One that left and came back, or has another
-// address by now, is another one.
+// Add puts an endpoint into the set; nil is none. One that left and came back, or
+// has another address by now, is another one.
 func (t *Tried) Add(e *registry.Endpoint) {
-	if !t.Has(e) {
-		t.list = append(slices.Clip(t.list), e.Live())
+	switch {
+	case e == nil || t.has(e.Live()):
+	case t.live == nil:
+		t.live = e.Live()
+	default:
+		rest := *t
+		t.live, t.rest = e.Live(), &rest
 	}
 }
 
 // Has reports whether an endpoint is in the set.
-func (t Tried) Has(e *registry.Endpoint) bool { return t.has(e.Live()) }
+func (t Tried) Has(e *registry.Endpoint) bool { return e != nil && t.has(e.Live()) }
+
+func (t *Tried) empty() bool { return t.live == nil }
 
 func (t *Tried) has(l *registry.Live) bool {
-	return len(t.list) > 0 && slices.Contains(t.list, l)
+	for ; t != nil && t.live != nil; t = t.rest {
+		if t.live == l {
+			return true
+		}
+	}
+	return false
 }

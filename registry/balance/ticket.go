@@ -6,10 +6,11 @@ import "sync/atomic"
 // knows its generation, so all copies but the one whose Done came first find
 // that the ticket is not theirs any more.
 //
-// Each member keeps one that is free, where the next pick of the same endpoint
-// finds it with one swap; further ones are in a sync.Pool. Nothing of this is
-// shared by all picks, as the free list of a table would be (ADR 23). A ticket
-// whose pick is never ended is left to the garbage collector.
+// Each member has one of its own, beside what else a pick writes, and keeps one
+// that is free, its own if it is, where the next pick of the same endpoint finds
+// it with one swap. Further ones are in a sync.Pool. Nothing of this is shared by
+// all picks, as the free list of a table would be (ADR 23). A ticket whose pick is
+// never ended is left to the garbage collector.
 type ticket struct {
 	gen atomic.Uint64
 
@@ -39,7 +40,12 @@ func (t *ticket) end(gen uint64) (m *member, done func(error), start int64, ok b
 	}
 	m, done, start = t.m, t.done, t.start
 	t.m, t.done = nil, nil
-	if !m.spare.CompareAndSwap(nil, t) {
+	switch {
+	case t == &m.own: // others would keep m alive by it
+		if other := m.spare.Swap(t); other != nil {
+			other.b.tickets.Put(other)
+		}
+	case !m.spare.CompareAndSwap(nil, t):
 		t.b.tickets.Put(t)
 	}
 	return m, done, start, true

@@ -97,12 +97,12 @@ const (
 // in finds an endpoint in a pool.
 func (t *try) in(p *pool) *entry {
 	for draw := range maxDraws {
-		e := p.pick(&t.q, draw)
+		e := p.pick(t.q, draw)
 		if e == nil {
 			break
 		}
 		if p.ripe != nil && !t.ripe(e) {
-			e = p.ripe.pick(&t.q, draw)
+			e = p.ripe.pick(t.q, draw)
 		}
 		if e != nil && t.take(p, e) {
 			return e
@@ -126,7 +126,7 @@ func (b *Balancer) makeshift() *pool {
 	defer b.unlock()
 	now := b.time.now()
 	all := b.subset(b.gather(b.svc.Snapshot(), now))
-	p := &pool{b: b, worst: registry.Warning}
+	p := &pool{b: b, picker: undecided{}, worst: registry.Warning}
 	p.list = choose(all, func(e *entry) bool {
 		x := e.m.ejection
 		x.end(now)
@@ -145,15 +145,16 @@ func (b *Balancer) makeshift() *pool {
 }
 
 // pick is the answer of the picker, or nil if it has none.
-func (p *pool) pick(q *Query, draw int) *entry {
-	if p.picker == nil {
-		return nil
+func (p *pool) pick(q Query, draw int) *entry {
+	return p.at(p.picker.Pick(q, draw))
+}
+
+// at is the entry at a position that a picker gave, or nil if there is none.
+func (p *pool) at(i int) *entry {
+	if uint(i) < uint(len(p.list)) {
+		return &p.list[i]
 	}
-	i := p.picker.Pick(*q, draw)
-	if i < 0 || i >= len(p.list) {
-		return nil
-	}
-	return &p.list[i]
+	return nil
 }
 
 // ripe decides whether an endpoint that may be ramping gets the call. As the
