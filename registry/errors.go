@@ -129,6 +129,14 @@ func (p *problems) check(ok bool, field string, value any, want string) {
 	}
 }
 
+// text is check for what is checked with every registration: a text that is fine
+// is not made an any of, which would allocate.
+func (p *problems) text(ok bool, field, value, want string) {
+	if !ok {
+		p.check(false, field, value, want)
+	}
+}
+
 // invalid is the error for a bad call: all its problems, after what was called.
 func (p problems) invalid(what string) error {
 	if len(p) == 0 {

@@ -140,25 +140,29 @@ func (in Instance) normal(ttl time.Duration, lim Limits) (Instance, problems) {
 
 func (in *Instance) check(p *problems, lim Limits) {
 	const text = "valid UTF-8 without control characters"
-	p.check(validName(in.Service), "Service", in.Service, nameRule)
-	p.check(len(in.ID) <= maxID && printable(in.ID), "ID", in.ID, "up to 1024 bytes of "+text)
-	p.check(validAddr(in.Addr), "Addr", in.Addr, "host:port or [v6]:port with a port from 1 to 65535")
-	p.check(in.Scheme == "" || validScheme(in.Scheme), "Scheme", in.Scheme, "a URL scheme")
-	p.check(in.ServerName == "" || validHost(in.ServerName), "ServerName", in.ServerName, "a host name or an IP address")
-	p.check(printable(in.Version), "Version", in.Version, text)
-	p.check(printable(in.Zone), "Zone", in.Zone, text)
+	p.text(validName(in.Service), "Service", in.Service, nameRule)
+	p.text(len(in.ID) <= maxID && printable(in.ID), "ID", in.ID, "up to 1024 bytes of "+text)
+	p.text(validAddr(in.Addr), "Addr", in.Addr, "host:port or [v6]:port with a port from 1 to 65535")
+	p.text(in.Scheme == "" || validScheme(in.Scheme), "Scheme", in.Scheme, "a URL scheme")
+	p.text(in.ServerName == "" || validHost(in.ServerName), "ServerName", in.ServerName, "a host name or an IP address")
+	p.text(printable(in.Version), "Version", in.Version, text)
+	p.text(printable(in.Zone), "Zone", in.Zone, text)
 	p.check(in.Weight <= maxWeight, "Weight", in.Weight, "at most 1000000")
 	size := len(in.ID) + len(in.Service) + len(in.Addr) + len(in.Scheme) + len(in.ServerName) + len(in.Version) + len(in.Zone)
 	for _, tag := range in.Tags {
 		size += len(tag)
-		p.check(printable(tag), "Tags", tag, text)
+		p.text(printable(tag), "Tags", tag, text)
 	}
 	for k, v := range in.Meta {
 		size += len(k) + len(v)
-		p.check(printable(k), "Meta", k, "keys of "+text)
-		p.check(printable(v), "Meta["+quoted(k)+"]", v, text)
+		p.text(printable(k), "Meta", k, "keys of "+text)
+		if !printable(v) {
+			p.check(false, "Meta["+quoted(k)+"]", v, text)
+		}
 	}
-	p.check(size <= lim.MetaBytes, "Limits.MetaBytes", size, fmt.Sprintf("at most %d bytes of strings", lim.MetaBytes))
+	if size > lim.MetaBytes {
+		p.check(false, "Limits.MetaBytes", size, fmt.Sprintf("at most %d bytes of strings", lim.MetaBytes))
+	}
 	for i, a := range in.Attrs {
 		p.check(a.key != nil, "Attrs", words("zero"), "what Key.Value returns")
 		before := func(o Attr) bool { return a.key != nil && o.key == a.key }

@@ -40,7 +40,7 @@ func (s *Snapshot) Disconnected() bool { return s.disconnected }
 type pages struct {
 	len    int
 	pages  [][]*Endpoint // none is empty
-	starts []int         // the position of the first of each page
+	starts []int         // the position of the first of each page; nil if there is one
 }
 
 // A change copies a page and the table of pages, which is least with about as
@@ -180,6 +180,9 @@ func cut(all [][]*Endpoint, list []*Endpoint) [][]*Endpoint {
 }
 
 func assemble(all [][]*Endpoint) pages {
+	if len(all) == 1 {
+		return pages{len: len(all[0]), pages: all}
+	}
 	p := pages{pages: all, starts: make([]int, len(all))}
 	for i, page := range all {
 		p.starts[i] = p.len

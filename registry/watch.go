@@ -81,9 +81,10 @@ func (s *Service) Watch(ctx context.Context) iter.Seq2[Update, error] {
 
 // A waiter is enrolled in a roster, which is not released before it leaves.
 type waiter struct {
-	r     *roster
-	latch latch
-	first *Snapshot // as of the enrolment: no change between the two is missed
+	r      *roster
+	latch  latch
+	unhook func() bool // from the context, whose end sets latch
+	first  *Snapshot   // as of the enrolment: no change between the two is missed
 }
 
 func (s *Service) enrol(ctx context.Context) (*waiter, error) {
@@ -102,10 +103,13 @@ func (s *Service) enrol(ctx context.Context) (*waiter, error) {
 	if n, ok := reserve(&s.reg.watchers, 1, limit); !ok {
 		return nil, breached(OpWatch, s.name, "Limits.Watchers", limit, n)
 	}
+	w := &waiter{latch: newLatch()}
+	w.unhook = context.AfterFunc(ctx, w.latch.set) // before any lock: ctx may be of the user's making
 	r := s.reg.open(s.name)
 	defer r.unlock(another)
-	w := &waiter{r: r, latch: newLatch(), first: r.view.Load()}
+	w.r, w.first = r, r.view.Load()
 	if s.reg.closed.Load() {
+		w.unhook()
 		s.reg.watchers.Add(-1)
 		return nil, &Error{Op: OpWatch, Service: s.name, Kind: ErrClosed}
 	}
@@ -115,6 +119,7 @@ func (s *Service) enrol(ctx context.Context) (*waiter, error) {
 
 // leave ends the enrolment.
 func (w *waiter) leave() {
+	w.unhook()
 	w.r.mu.Lock()
 	delete(w.r.waiters, w.latch)
 	w.r.unlock(another)
@@ -122,11 +127,11 @@ func (w *waiter) leave() {
 }
 
 // wait returns when something may have changed, with an error if that is the end.
+// The end of ctx sets the latch too, see enrol: to receive from one channel takes
+// two thirds of the time of a select, and one that all watchers of a context
+// share would make them queue for its lock with every change.
 func (w *waiter) wait(ctx context.Context) error {
-	select {
-	case <-w.latch:
-	case <-ctx.Done():
-	}
+	<-w.latch
 	switch { // of two at once the end counts
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
