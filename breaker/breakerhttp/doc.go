@@ -47,7 +47,9 @@
 //     closed, Base is not called, and the error is the *breaker.RejectedError,
 //     or the cause. Requests are never changed, bodies never buffered. Errors of
 //     Base are judged by the breaker's Config.Classify, which is
-//     breaker.DefaultClassify unless set, or by TransportConfig.Classify.
+//     breaker.DefaultClassify unless set, or by TransportConfig.Classify. A request
+//     that net/http does not send to anybody, because its method or a header field
+//     is malformed, is Ignored unless TransportConfig.Classify says something else.
 //   - G43: A response judged Failure or Ignored is reported when its header
 //     arrives. Else the Body decides: its end, or all of Content-Length read, is
 //     Success; a read error is a Failure, after the caller's cancel Ignored;

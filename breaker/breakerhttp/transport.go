@@ -230,11 +230,14 @@ func (t *Transport) guarded(req *http.Request, call *body) (resp *http.Response,
 // failed reports a round trip that returned an error.
 func (t *Transport) failed(req *http.Request, resp *http.Response, err error, call *body) {
 	told := explained(call.ctx, err)
-	if t.classify == nil {
+	switch {
+	case t.classify != nil:
+		call.permit.Record(t.classify(req, resp, err), told)
+	case malformed(req):
+		call.permit.Record(breaker.Ignored, told)
+	default:
 		call.permit.Done(told)
-		return
 	}
-	call.permit.Record(t.classify(req, resp, err), told)
 }
 
 // explained is err for the breaker: a deadline of the request's context that is
@@ -278,10 +281,13 @@ func (t *Transport) answered(req *http.Request, resp *http.Response, call *body)
 
 // DefaultClassify is the classifier of a TransportConfig without one, for own
 // classifiers to fall back on. A status of 500 and above or 429 is a Failure,
-// any other is Success. Errors are judged by [breaker.DefaultClassify], with the
-// request's context.
+// any other is Success. A request that net/http refuses to send, because its method
+// or a header field is malformed, is Ignored: the server has not seen it. Other
+// errors are judged by [breaker.DefaultClassify], with the request's context.
 func DefaultClassify(req *http.Request, resp *http.Response, err error) breaker.Outcome {
 	switch {
+	case err != nil && malformed(req):
+		return breaker.Ignored
 	case err != nil:
 		return breaker.DefaultClassify(req.Context(), err)
 	case resp == nil || failure(resp.StatusCode) || resp.StatusCode == http.StatusTooManyRequests:

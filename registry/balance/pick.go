@@ -17,7 +17,9 @@ type Pick struct {
 	ep  *registry.Endpoint
 }
 
-// Endpoint is what was picked; nil for the zero Pick.
+// Endpoint is what was picked; nil for the zero Pick. It is the record of the last
+// change that a snapshot shows: its Generation does not follow when an equal
+// registration takes its place.
 func (p Pick) Endpoint() *registry.Endpoint { return p.ep }
 
 // Done ends the pick with what came of the call: nil is a success, see

@@ -40,7 +40,8 @@ func (d *duplex) CloseWrite() error {
 //
 // Somebody who forgets to close it leaks a connection, which is bad enough; so
 // that the instance does not look busy for ever, and a drain does not wait for
-// ever, the pick is given back when the body is garbage.
+// ever, the pick is given back when the body is garbage. The context of the attempt
+// is left alone: to end it would wake goroutines, see [balance.Pick.Abandon].
 func watch(u *use, resp *http.Response) io.ReadCloser {
 	b := &body{from: resp.Body, use: u, outcome: statusError(resp)}
 	b.left.Store(resp.ContentLength)

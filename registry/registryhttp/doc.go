@@ -37,7 +37,9 @@
 //   - G43: The request is never changed; each attempt has its own copy and a body
 //     from GetBody. A request is tried again on another instance if its body can
 //     be repeated (there is none, or GetBody) and the method is idempotent, it has
-//     an Idempotency-Key, or no connection could be made. AttemptTimeout bounds an
+//     an Idempotency-Key, or no connection could be made. One that net/http does not
+//     send to anybody, because its method or a header field is malformed, is not, and
+//     says nothing about the instance. AttemptTimeout bounds an
 //     attempt up to its headers, never a body. The last response is returned as it
 //     came; of earlier ones up to 4 KiB are read, for at most 100ms, and then
 //     they are closed.

@@ -1,10 +1,8 @@
 package registryhttp
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -267,40 +265,4 @@ func (u *use) handOver(resp *http.Response, problem error, next balance.Pick, ag
 	}()
 	u.discard(resp, problem)
 	returned = true
-}
-
-// repeatable reports whether a request may be sent again after an error.
-func (u *use) repeatable(err error) bool {
-	req := u.req
-	if req.Body != nil && req.Body != http.NoBody && req.GetBody == nil {
-		return false
-	}
-	if idempotent(req) {
-		return true
-	}
-	// Without a connection nothing was sent. But the error may also be one of the
-	// body, which then was read.
-	var dial *net.OpError
-	return errors.As(err, &dial) && dial.Op == "dial" && !u.touched.Load()
-}
-
-// idempotent reports whether a request may be sent twice.
-func idempotent(req *http.Request) bool {
-	switch req.Method {
-	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
-		return true
-	}
-	if _, ok := req.Header["Idempotency-Key"]; ok {
-		return true
-	}
-	_, ok := req.Header["X-Idempotency-Key"]
-	return ok
-}
-
-// rewound is a body for another attempt.
-func rewound(req *http.Request) (io.ReadCloser, error) {
-	if req.Body == nil || req.Body == http.NoBody {
-		return req.Body, nil
-	}
-	return req.GetBody()
 }

@@ -27,7 +27,7 @@ type use struct {
 	clone   *clone                  // of Base, which is used instead; nil: Base
 	over    sync.Once               // that it was used
 	touched atomic.Bool             // the request's body, if that is watched
-	failed  atomic.Bool             // to read it
+	failed  atomic.Bool             // for a reason of the request: it is malformed, or its body could not be read
 	latency time.Duration           // to the headers
 	cancel  context.CancelCauseFunc // of the context of the attempt; nil: it is that of the request
 }
@@ -64,6 +64,9 @@ func (u *use) send(body io.ReadCloser, sent *bool) (resp *http.Response, err err
 	*sent = true
 	resp, err = base.RoundTrip(out)
 	u.latency = watch.passed()
+	if err != nil && malformed(u.req) {
+		u.failed.Store(true)
+	}
 	if !arrived() {
 		if resp != nil && resp.Body != nil {
 			resp.Body.Close()
@@ -211,7 +214,7 @@ func (u *use) result(resp *http.Response, err error) (*http.Response, error) {
 
 // told is err for the balancer. An http.Transport returns the cause of a context
 // that has ended, which need not say that it was the caller who gave up; and it is
-// the caller's side, too, if the request's body could not be read. A deadline says
+// the caller's side, too, if the request could not be sent. A deadline says
 // something about the instance, also that of a Clock, which ends a context as a
 // cancel does.
 func (u *use) told(err error) error {
