@@ -144,19 +144,6 @@ func (b *Balancer) makeshift() *pool {
 	return p
 }
 
-// pick is the answer of the picker, or nil if it has none.
-func (p *pool) pick(q Query, draw int) *entry {
-	return p.at(p.picker.Pick(q, draw))
-}
-
-// at is the entry at a position that a picker gave, or nil if there is none.
-func (p *pool) at(i int) *entry {
-	if uint(i) < uint(len(p.list)) {
-		return &p.list[i]
-	}
-	return nil
-}
-
 // ripe decides whether an endpoint that may be ramping gets the call. As the
 // share rises a key moves to it once.
 func (t *try) ripe(e *entry) bool {
