@@ -131,6 +131,31 @@ func TestG22_TheLastCall(t *testing.T) {
 	})
 }
 
+// A call that is refused counts for a moment. A drain that happens to look then
+// is told when it does not count any more, so that it does not go on waiting for
+// nobody: what Abandon has ended is noticed at once here, not within a second.
+func TestG22_ARefusedCallWakesTheDrain(t *testing.T) {
+	for name, who := range drainers {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRegistry(t, registry.Config{})
+				l := register(t, r, instance("a"))
+				live := begin(t, l.Endpoint(), 1)
+				times := newLog(nil)
+				done := async(func() error { return who.drain(bg, r, l) })
+				nothing(t, done)
+				live.Abandon() // does not wake anybody
+				nothing(t, done)
+				assert.False(t, live.Acquire(registry.Critical))
+				require.NoError(t, received(t, done))
+				times.add()
+				assert.Equal(t, seconds(0), times.take())
+				assert.EqualValues(t, 1, live.Picks())
+			})
+		})
+	}
+}
+
 // When ctx ends the instance is removed at once, whatever is under way, and the
 // error tells the cause.
 func TestG22_ContextEnds(t *testing.T) {

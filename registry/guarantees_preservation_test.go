@@ -59,6 +59,33 @@ func TestG13_TheShare(t *testing.T) {
 	}
 }
 
+// What is held still has a lease: Stats counts it among both, until it goes.
+func TestG13_HeldOnesCountAsLeases(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRegistry(t, registry.Config{})
+		leases, err := r.RegisterWith(bg, registry.RegisterConfig{}, numbered(20, 10*time.Second)...)
+		require.NoError(t, err)
+		register(t, r, leased("long", time.Hour))
+		register(t, r, leased("without", -1))
+		counted := func(instances, leases, held int) {
+			t.Helper()
+			s := r.Stats()
+			assert.Equal(t, []int{instances, leases, held}, []int{s.Instances, s.Leases, s.Held})
+		}
+		counted(22, 21, 0)
+		time.Sleep(10 * time.Second)
+		counted(18, 17, 16) // 4 of 21 expire
+		require.NoError(t, leases[19].Renew())
+		counted(18, 17, 15)
+		require.NoError(t, leases[18].Deregister())
+		counted(17, 16, 14)
+		require.NoError(t, leases[17].Update(leased("", -1)))
+		counted(17, 15, 13)
+		time.Sleep(24 * time.Hour)
+		counted(2, 0, 0)
+	})
+}
+
 // The earliest deadlines go first, in every window, and who comes back in time
 // stays.
 func TestG13_EarliestFirst(t *testing.T) {
