@@ -132,3 +132,51 @@ func TestG30_zones(t *testing.T) {
 		})
 	}
 }
+
+// G33: an endpoint that ramps does without some of its keys at first; which ones
+// is another matter with every endpoint. Otherwise it would be the same users
+// whom every restart of a fleet sends to and fro.
+func TestG33_WhichKeysAreHeldBack(t *testing.T) {
+	for name, policy := range hashes() {
+		t.Run(name, func(t *testing.T) {
+			clk := newHandClock()
+			r := newRegistry(t, registry.Config{Clock: clk})
+			registerAll(t, r, numbered(4)...)
+			b := newBalancer(t, r, balance.Config{Policy: policy, SlowStart: ramp})
+			clk.pass(ramp)
+			keys := userKeys(8000)
+			first := homes(t, b, keys)
+			setHealth(t, r, "i000", registry.Critical)
+			second := homes(t, b, keys)
+
+			setHealth(t, r, "i000", 0)
+			clk.pass(ramp / 2)
+			of0 := homes(t, b, keys)
+			clk.pass(ramp / 2)
+			setHealth(t, r, "i000", registry.Critical)
+			setHealth(t, r, "i001", registry.Critical)
+			setHealth(t, r, "i001", 0)
+			clk.pass(ramp / 2)
+			of1 := homes(t, b, keys)
+
+			n, held0, held1, both := 0.0, 0, 0, 0
+			for i := range keys {
+				if first[i] != "i000" || second[i] != "i001" {
+					continue
+				}
+				n++
+				switch a, b := of0[i] != "i000", of1[i] != "i001"; {
+				case a && b:
+					both++
+				case a:
+					held0++
+				case b:
+					held1++
+				}
+			}
+			for _, got := range []int{both, held0, held1} {
+				assert.InDelta(t, n/4, got, chance(n, 0.25), "%d by both, %d by one, %d by the other of %v", both, held0, held1, n)
+			}
+		})
+	}
+}

@@ -231,6 +231,57 @@ func TestG34_cap(t *testing.T) {
 	}
 }
 
+// G34: the members of the cap are those that Filter, SubsetSize and weights leave,
+// usable or not, and nobody else.
+func TestG34_capIsOfMembers(t *testing.T) {
+	rules := map[string]balance.Outlier{
+		"in a row": {Consecutive: 1, MaxEjected: 0.3},
+		"rate":     {Consecutive: -1, FailureRate: 0.5, MinCalls: 1, MinEndpoints: 1, MaxEjected: 0.3},
+	}
+	cases := map[string]struct {
+		cfg    balance.Config
+		weight int             // of the second ten of twenty
+		health registry.Health // of them
+		want   int
+	}{
+		"all":            {want: 6},
+		"unusable ones":  {health: registry.Critical, want: 6},
+		"even Down ones": {health: registry.Down, want: 6},
+		"subset":         {cfg: balance.Config{SubsetSize: 10, SubsetKey: "client"}, want: 3},
+		"Filter":         {cfg: balance.Config{Filter: func(e *registry.Endpoint) bool { return e.ID() < "i010" }}, want: 3},
+		"weights":        {weight: -1, want: 3},
+	}
+	for name, c := range cases {
+		for rule, o := range rules {
+			t.Run(name+", "+rule, func(t *testing.T) {
+				clk := newHandClock()
+				r := newRegistry(t, registry.Config{Clock: clk})
+				for i, in := range numbered(20) {
+					if i >= 10 {
+						in.Weight = c.weight
+					}
+					register(t, r, in)
+					if i >= 10 {
+						setHealth(t, r, in.ID, c.health)
+					}
+				}
+				c.cfg.Outlier, c.cfg.PanicThreshold = &o, -1
+				b := newBalancer(t, r, c.cfg)
+				for id, m := range members(b) {
+					if m.Usable {
+						calls(t, b, id, 1, errSick)
+					}
+				}
+				if rule == "rate" {
+					clk.pass(10 * time.Second)
+					pick(t, b).Done(errSick)
+				}
+				assert.Len(t, ejectedIDs(b), c.want)
+			})
+		}
+	}
+}
+
 // G34: who is ejected is counted among the members there are: a removed one
 // frees its place, and members that come make more.
 func TestG34_places(t *testing.T) {
