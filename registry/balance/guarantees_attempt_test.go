@@ -2,6 +2,7 @@ package balance_test
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"sync"
 	"testing"
@@ -169,5 +170,85 @@ func TestG37_callerGivesUp(t *testing.T) {
 			assert.Zero(t, members(b)[id].Failures)
 			assert.Empty(t, inFlight(r))
 		}
+	})
+}
+
+// G26, G37: what a call came to is its error, unless that is about the end of its
+// context. A deadline is a failure, and to give up is none, however either is told.
+func TestG37_whatTheGateIsTold(t *testing.T) {
+	const attempt, caller = time.Second, 2 * time.Second
+	wait := func(ctx context.Context) { <-ctx.Done() }
+	type call struct {
+		timeout time.Duration // of the attempt
+		fn      func(ctx context.Context, leave context.CancelCauseFunc) error
+		want    error
+		failure bool
+	}
+	bubbles(t, map[string]call{
+		"done though the caller left": {attempt, func(_ context.Context, leave context.CancelCauseFunc) error {
+			leave(errGate)
+			return nil
+		}, nil, false},
+		"done though time was over": {attempt, func(ctx context.Context, _ context.CancelCauseFunc) error {
+			wait(ctx)
+			return nil
+		}, nil, false},
+		"the error of the timeout": {attempt, func(ctx context.Context, _ context.CancelCauseFunc) error {
+			wait(ctx)
+			return ctx.Err()
+		}, context.DeadlineExceeded, true},
+		"the error of the caller's deadline": {0, func(ctx context.Context, _ context.CancelCauseFunc) error {
+			wait(ctx)
+			return ctx.Err()
+		}, context.DeadlineExceeded, true},
+		"the cause of the caller's deadline": {0, func(ctx context.Context, _ context.CancelCauseFunc) error {
+			wait(ctx)
+			return context.Cause(ctx)
+		}, errGate, true},
+		"the cause of the caller": {attempt, func(ctx context.Context, leave context.CancelCauseFunc) error {
+			leave(errGate)
+			return context.Cause(ctx)
+		}, context.Canceled, false},
+	}, func(t *testing.T, c call) {
+		gates := newGateLog()
+		_, b := with(t, balance.Config{Gate: gates.gate, Retry: balance.Retry{Attempts: 1, AttemptTimeout: c.timeout}}, instance("a"))
+		ctx, stop := context.WithTimeoutCause(bg, caller, errGate)
+		defer stop()
+		ctx, leave := context.WithCancelCause(ctx)
+		defer leave(nil)
+		_, _ = balance.Do(ctx, b, func(ctx context.Context, _ *registry.Endpoint) (int, error) { return 0, c.fn(ctx, leave) })
+		told := gates.told["a"]
+		require.Len(t, told, 1)
+		require.ErrorIs(t, told[0], c.want)
+		assert.Equal(t, c.failure, members(b)["a"].Failures == 1)
+		if c.failure {
+			assert.NotErrorIs(t, told[0], context.Canceled)
+		}
+	})
+}
+
+// G37: an error that is not about the end of the context is not taken for it, also
+// if the time of the attempt is over.
+func TestG37_anErrorOfItsOwnAfterTheTimeout(t *testing.T) {
+	bothClocks(t, func(t *testing.T, c registry.Clock, pass func(time.Duration)) {
+		gates := newGateLog()
+		r := newRegistry(t, registry.Config{Clock: c})
+		registerAll(t, r, instance("a"))
+		b := newBalancer(t, r, balance.Config{
+			Gate:      gates.gate,
+			IsFailure: func(err error) bool { return errors.Is(err, context.DeadlineExceeded) },
+			Retry:     balance.Retry{Attempts: 1, AttemptTimeout: time.Second},
+		})
+		result := async(func() error {
+			_, err := balance.Do(bg, b, func(ctx context.Context, _ *registry.Endpoint) (int, error) {
+				<-ctx.Done()
+				return 0, errSick
+			})
+			return err
+		})
+		pass(time.Second)
+		require.Equal(t, errSick, <-result)
+		assert.Equal(t, []error{nil}, gates.told["a"], "it is no failure here")
+		assert.Zero(t, members(b)["a"].Failures)
 	})
 }

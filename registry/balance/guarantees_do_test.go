@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -181,6 +183,54 @@ func TestG36_ctxEnds(t *testing.T) {
 	assert.Equal(t, 1, n)
 	assert.Empty(t, inFlight(r))
 	assert.InDelta(t, 10, b.Stats().RetryTokens, 0)
+}
+
+// G36: ctx may end at the last moment, while If is asked. Nothing is picked then,
+// the error still is that of the attempt, and the token comes back.
+func TestG36_ctxEndsWhileIfIsAsked(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(bg)
+	gates := newGateLog()
+	r, b := with(t, balance.Config{Gate: gates.gate, Retry: balance.Retry{Attempts: 5, If: func(error) bool {
+		cancel(errGate)
+		return true
+	}}}, numbered(5)...)
+	a := attempts{fail: 99}
+	v, err := balance.Do(ctx, b, a.call)
+	require.Len(t, a.ids, 1)
+	assert.Same(t, a.errs[0], err)
+	assert.Equal(t, "result 1", v)
+	assert.Equal(t, map[string]int{a.ids[0]: 1}, gates.asked)
+	assert.Empty(t, inFlight(r))
+	s := b.Stats()
+	assert.InDelta(t, 10, s.RetryTokens, 0)
+	assert.Zero(t, s.Retries)
+	assert.Zero(t, s.RetriesDenied)
+}
+
+// G36: a context that ends by its deadline ends the attempts too, and those that
+// are left are not made by Attempts either.
+func TestG36_ctxEndsByDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeoutCause(bg, time.Second, errGate)
+		defer cancel()
+		_, b := with(t, balance.Config{Retry: balance.Retry{Attempts: 5}}, numbered(5)...)
+		a := b.Attempts(ctx, balance.Query{})
+		p, err := a.Next(nil)
+		require.NoError(t, err)
+		p.Done(errSick)
+		p, err = a.Next(errSick)
+		require.NoError(t, err)
+		p.Done(errSick)
+		<-ctx.Done()
+		last := errors.New("last")
+		p, err = a.Next(last)
+		assert.Same(t, last, err)
+		assert.Zero(t, p)
+		assert.EqualValues(t, 1, b.Stats().Retries)
+		a = b.Attempts(ctx, balance.Query{})
+		_, err = a.Next(nil)
+		assert.Same(t, errGate, err)
+	})
 }
 
 // G36: Burst tokens at the start, Budget for each call up to Burst, and one for
