@@ -149,6 +149,44 @@ func TestG43_HeadersTooLate(t *testing.T) {
 	})
 }
 
+// G43: a Base may say Canceled when the time of the attempt is over; the caller
+// learns that it was a timeout. If the caller has given up meanwhile, Canceled it
+// is, and nobody's failure.
+func TestG43_AttemptTimeoutToldAsCanceled(t *testing.T) {
+	for name, test := range map[string]struct {
+		leaves bool
+		want   error
+		is     outcome
+	}{
+		"the caller waits":       {false, context.DeadlineExceeded, failure},
+		"the caller gave up too": {true, context.Canceled, ignored},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubbles(t, mockOrNil, func(t *testing.T, makeClock clockMaker) {
+				mock := makeClock()
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				f := newFixtureIn(t, newRegistry(t, config(mock)), roundTrip(func(req *http.Request) (*http.Response, error) {
+					<-req.Context().Done()
+					if test.leaves {
+						cancel()
+					}
+					return nil, context.Canceled
+				}), named("a"), attemptTimeout)
+				result := make(chan error)
+				go func() {
+					_, err := f.RoundTrip(get(t).WithContext(ctx))
+					result <- err
+				}()
+				pass(mock, timeout)
+				assert.Equal(t, test.want, <-result)
+				assert.Equal(t, test.is, f.one(t))
+				assert.Zero(t, f.inFlight())
+			})
+		})
+	}
+}
+
 // G43: without AttemptTimeout an attempt has the context of the request itself.
 func TestG43_NoAttemptTimeout(t *testing.T) {
 	for name, d := range map[string]time.Duration{"zero": 0, "negative": -1} {

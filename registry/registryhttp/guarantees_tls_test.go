@@ -190,6 +190,24 @@ func TestG45_HTTP2WithoutTLSClientConfig(t *testing.T) {
 	}
 }
 
+// G45: a Base that speaks HTTP/2 because nothing keeps it from that has made a
+// TLSClientConfig for it, and would not speak it if it had been given that. Its
+// clones do all the same, also with what the caller has added there.
+func TestG45_HTTP2OfItsOwnAccord(t *testing.T) {
+	v := newVhost(t, true)
+	base := &http.Transport{}
+	_ = base.Clone() // as the first request does, this makes it
+	require.NotNil(t, base.TLSClientConfig)
+	base.TLSClientConfig.RootCAs = v.roots
+	f := newFixture(t, base, nil)
+	register(t, f.reg, v.instance("a", "one.test"))
+	for range 3 {
+		assert.Equal(t, "HTTP/2.0 one.test one.test", ask(t, f))
+	}
+	assert.Equal(t, []string{"one.test"}, v.handshakes())
+	f.CloseIdleConnections()
+}
+
 // G45: MaxTLSNames bounds the clones; the one that was not used for longest goes,
 // with its connections.
 func TestG45_MaxTLSNames(t *testing.T) {
