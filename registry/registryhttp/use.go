@@ -194,7 +194,7 @@ func (u *use) discard(resp *http.Response, problem error) {
 		gone()
 		resp.Body.Close()
 	}
-	u.end(u.told(problem))
+	u.end(problem) // not what told makes of it: the caller had not given up then
 }
 
 // result is what the last attempt comes to.
