@@ -71,5 +71,6 @@ func (c *handClock) ring() {
 	c.mu.Unlock()
 	for _, t := range due {
 		t.ring()
+		runtime.Gosched()
 	}
 }

@@ -21,8 +21,10 @@
 //     it moves during verbs, too.
 //   - TestMutants: seeded faults, each of which one of these tests has to find.
 //
-// Drains have no calls to wait for, and no grace. KeepAlive, feeds, checks and
-// stalls are left to the tests of the package.
+// What is not checked: drains wait for their grace, but have no calls to wait for.
+// An Update beside others never has a TTL that is over already. What a lease is
+// told of its end, or of being restored, may be shown by reads a moment later (see
+// until). KeepAlive, feeds, checks and stalls are left to the tests of the package.
 //
 // # How much
 //
@@ -32,7 +34,7 @@
 //
 //	                 usual       race    deep
 //	walks            3,000       1,000   200,000
-//	histories        20,000      5,000   1,000,000
+//	histories        15,000      5,000   1,000,000
 //	seeded faults    a third     -       all
 //
 // The flags -walks and -histories ask for another number, and -seed for the plan

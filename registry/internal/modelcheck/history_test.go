@@ -33,7 +33,15 @@ type history struct {
 
 	leases []atomic.Pointer[owned] // two for each turn of each worker
 
+	// Drains that wait.
+	drained  atomic.Int64
+	draining atomic.Pointer[owned] // the lease of the latest of them
+	waiting  sync.WaitGroup
+	ctx      context.Context //nolint:containedctx // of all of them
+	cut      context.CancelFunc
+
 	mu      sync.Mutex // guards the fields below
+	late    []*op      // what has waited
 	changes [len(services)][]change
 	due     []int64 // instants at which something may happen
 }
@@ -43,7 +51,7 @@ type history struct {
 func newHistory(seed uint64, workers, turns int, without ...int) *history {
 	r := rand.New(rand.NewPCG(seed, 0))
 	h := &history{
-		seed: seed, workers: workers, turns: turns, clock: newClock(), cfg: plannedConfig(r),
+		seed: seed, workers: workers, turns: turns, clock: newClock(), cfg: plannedConfig(r, workers),
 		plans: make([][]*op, workers), ops: make([][]*op, workers),
 		leases: make([]atomic.Pointer[owned], 2*workers*turns),
 	}
@@ -57,11 +65,12 @@ func newHistory(seed uint64, workers, turns int, without ...int) *history {
 			}
 		}
 	}
-	cfg := registry.Config{Clock: h.clock, Preserve: h.cfg.registry()}
+	cfg := registry.Config{Clock: h.clock, Preserve: h.cfg.registry(), DrainGrace: h.cfg.grace}
 	if h.cfg.hooks {
 		cfg.Hooks.Change = h.hook
 	}
 	h.r = registry.MustNew(cfg)
+	h.ctx, h.cut = context.WithCancel(context.Background())
 	for i, name := range services {
 		h.handles[i] = h.r.Service(name)
 	}
@@ -101,6 +110,9 @@ func (h *history) run() {
 	}
 	close(start)
 	all.Wait()
+	h.clock.ring()
+	h.cut()
+	h.waiting.Wait()
 	for service := range services {
 		last := &op{action: doFinal, service: service}
 		h.begin(last)
@@ -160,6 +172,12 @@ func (h *history) do(o *op) {
 		o.service, o.who = o.lease.service, o.lease.who
 	default:
 	}
+	if h.cfg.grace > 0 && (o.action == doDrain || o.action == doRetire) {
+		if h.drained.Add(1) <= waiters {
+			h.wait(o)
+		}
+		return
+	}
 	h.begin(o)
 	ctx := context.Background()
 	service, id, s := services[o.service], names[o.who], h.handles[o.service]
@@ -212,6 +230,38 @@ func (h *history) do(o *op) {
 		o.kind = ending(err, verb, o.service, o.who)
 	}
 	h.end(o)
+}
+
+// wait is a drain that waits, while its worker goes on, and then a read. Often it
+// is the second one for a lease.
+func (h *history) wait(o *op) {
+	if o.action == doDrain {
+		if again := h.draining.Swap(o.lease); again != nil && o.number%4 > 0 {
+			o.lease, o.service, o.who = again, again.service, again.who
+		}
+	}
+	o.began = h.clock.at.Load()
+	o.call = h.stamps.Add(1)
+	h.waiting.Go(func() {
+		var err error
+		if o.action == doDrain {
+			err = o.lease.lease.Drain(h.ctx)
+		} else {
+			err = h.r.Drain(h.ctx, services[o.service], names[o.who])
+		}
+		if err == context.Canceled { //nolint:errorlint // returned as it is
+			return // it was too late, so nothing has happened
+		}
+		o.kind = ending(err, registry.OpDrain, o.service, o.who)
+		o.ret = h.stamps.Add(1)
+		next := &op{action: doSnapshot, worker: o.worker, service: o.service, who: o.who}
+		next.call = h.stamps.Add(1)
+		next.seen = look(h.handles[o.service].Snapshot())
+		next.ret = h.stamps.Add(1)
+		h.mu.Lock()
+		h.late = append(h.late, o, next)
+		h.mu.Unlock()
+	})
 }
 
 func instance(e entry) registry.Instance {
@@ -301,7 +351,7 @@ func (h *history) advance(o *op) {
 
 // operations of all workers, in the order of their begin.
 func (h *history) operations() []*op {
-	ops := slices.Concat(h.ops...)
+	ops := append(slices.Concat(h.ops...), h.late...)
 	slices.SortFunc(ops, func(a, b *op) int { return int(a.call - b.call) })
 	return ops
 }

@@ -38,9 +38,10 @@ type model struct {
 	// The newest generation.
 	newest uint64
 
-	// Drains that are over but have not returned, by worker, and of these those
-	// that found no lease any more, and no instance.
-	over, lost, missing workerSet
+	// Drains that are over but have not returned, and of these those that found
+	// no lease any more, those that found no instance, and those that were cut
+	// short.
+	over, lost, missing, cut drains
 }
 
 // A member is one ID. It is not there if its generation is zero.
@@ -52,16 +53,17 @@ type member struct {
 
 	owner, operator registry.Health
 
-	// Who drains it, by hand and by its lease.
+	// Who drains it, by hand and by its lease, and until when at least.
 	draining bool
-	byHand   workerSet
-	byLease  workerSet
+	byHand   drains
+	byLease  drains
+	grace    int64
 }
 
-// A workerSet is a set of workers.
-type workerSet uint8
+// A drains is a set of drains. A walk has many, but never two at a time.
+type drains uint64
 
-func of(worker int) workerSet { return 1 << worker }
+func (o *op) drains() drains { return 1 << (o.number % 64) }
 
 // health is the worst that anybody says (G19).
 func (m *member) health() registry.Health {
@@ -200,7 +202,7 @@ func (s *trial) enlist(e entry, health registry.Health, gen uint64) {
 	s.lost |= before.byLease
 	s.over |= before.byLease
 	if before.byHand != 0 { // an operator's drain goes on (G22)
-		m.draining, m.byHand = true, before.byHand
+		m.draining, m.byHand, m.grace = true, before.byHand, before.grace
 	}
 	s.refresh(e.who, &before)
 }
@@ -268,50 +270,61 @@ func (s *trial) update(o *op) {
 	s.refresh(o.who, &before)
 }
 
-// drain is Draining at once.
-func (s *trial) drain(o *op) {
+// drain is Draining at once. A second one joins the first (G22).
+func (s *trial) drain(o *op, cfg *config) {
 	m := &s.members[o.who]
 	before := *m
-	m.draining = true
+	if !m.draining {
+		m.draining, m.grace = true, o.began+int64(cfg.grace)
+	}
 	if o.action == doDrain {
-		m.byLease |= of(o.worker)
+		m.byLease |= o.drains()
 	} else {
-		m.byHand |= of(o.worker)
+		m.byHand |= o.drains()
 	}
 	s.refresh(o.who, &before)
 }
 
-// drained is the end of a drain: there are no calls to wait for.
-func (s *trial) drained(o *op) kind {
-	me := of(o.worker)
+// drained is the end of a drain: there are no calls to wait for. One that was
+// cut short cuts those short that it has joined.
+func (s *trial) drained(o *op) {
+	me := o.drains()
 	if m := &s.members[o.who]; (m.byHand|m.byLease)&me != 0 {
+		if o.kind == cutShort {
+			s.cut |= m.byHand | m.byLease
+		} else {
+			s.ok = s.ok && s.now >= m.grace
+		}
 		s.removed(o.who, false, registry.ReasonDrained)
 	}
-	ended := fine
-	switch {
-	case s.over&me == 0:
-		s.ok = false // it has not begun
-	case s.missing&me != 0:
-		ended = notFound
-	case s.lost&me != 0:
-		ended = leaseLost
+	s.ok = s.ok && s.over&me != 0 // it has begun
+	switch o.kind {
+	case notFound:
+		s.ok = s.ok && s.missing&me != 0
+	case leaseLost:
+		s.ok = s.ok && s.lost&me != 0
+	case cutShort: // also one whose lease was lost before, and who has not noticed
+		s.ok = s.ok && (s.cut&me != 0 || o.lease != nil && s.lost&me != 0)
+	case fine: // that of a lease may learn of the end of the lease first
+		s.ok = s.ok && (s.missing|s.lost)&me == 0 && (s.cut&me == 0 || o.lease != nil)
+	default:
+		s.ok = false
 	}
 	s.over &^= me
 	s.lost &^= me
 	s.missing &^= me
-	return ended
+	s.cut &^= me
 }
 
 // refused is a drain that found nothing to drain.
 func (s *trial) refused(o *op, why kind) {
-	me := of(o.worker)
 	switch why {
 	case leaseLost:
-		s.over |= me
-		s.lost |= me
+		s.over |= o.drains()
+		s.lost |= o.drains()
 	case notFound:
-		s.over |= me
-		s.missing |= me
+		s.over |= o.drains()
+		s.missing |= o.drains()
 	default:
 	}
 }

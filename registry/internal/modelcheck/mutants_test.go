@@ -32,7 +32,7 @@ func TestMutants(t *testing.T) {
 		for _, m := range all {
 			t.Run(m.name, func(t *testing.T) {
 				t.Parallel()
-				found := m.build(t).run(t, m.by, 100_000)
+				found := m.build(t).run(t, m.by, 10_000, 1_000_000)
 				require.NotEmpty(t, found, "%s passes although %q is %q in %s", m.by, m.old, m.new, m.file)
 				t.Logf("caught: %s", found)
 				caught.Add(1)
@@ -40,7 +40,7 @@ func TestMutants(t *testing.T) {
 		}
 		t.Run("none", func(t *testing.T) {
 			t.Parallel()
-			assert.Empty(t, mutant{}.build(t).run(t, "TestWalk|TestLinear", 500))
+			assert.Empty(t, mutant{}.build(t).run(t, "TestWalk|TestLinear", 100, 500))
 		})
 	})
 	t.Logf("%d of %d seeded faults caught", caught.Load(), len(all))
@@ -89,11 +89,11 @@ var complaint = regexp.MustCompile(`(?m)^panic: .*|^ *\w+_test\.go:\d+: no order
 
 // run runs the named tests, and returns what they complain of. It is empty if
 // they pass. They stop at what they find, which takes some hundred histories;
-// where two goroutines have to meet within nanoseconds, some thousand.
-func (p program) run(t *testing.T, tests string, histories int) string {
+// where two goroutines have to meet within nanoseconds, many more.
+func (p program) run(t *testing.T, tests string, walks, histories int) string {
 	t.Helper()
-	cmd := exec.Command(p.path, "-test.run", "^("+tests+")$", "-test.timeout", "2m",
-		"-histories", strconv.Itoa(histories), "-walks", strconv.Itoa(histories/10), "-smallest=false")
+	cmd := exec.Command(p.path, "-test.run", "^("+tests+")$", "-test.timeout", "5m",
+		"-histories", strconv.Itoa(histories), "-walks", strconv.Itoa(walks), "-smallest=false")
 	cmd.Dir = filepath.Dir(p.path)
 	out, err := cmd.CombinedOutput()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {

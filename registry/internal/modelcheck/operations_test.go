@@ -1,6 +1,7 @@
 package modelcheck
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -53,6 +54,7 @@ type op struct {
 	content        // of Update
 	d              time.Duration
 	lease          *owned
+	began          int64 // of a drain with grace: the time then, or earlier
 
 	call, ret int64 // stamps of begin and end
 	kind      kind
@@ -99,10 +101,11 @@ const (
 	notFound
 	exists
 	leaseLost
-	strange // anything else, or with wrong particulars
+	cutShort // by the end of its context
+	strange  // anything else, or with wrong particulars
 )
 
-var kindNames = [...]string{"ok", "not found", "exists", "lease lost", "strange"}
+var kindNames = [...]string{"ok", "not found", "exists", "lease lost", "cut short", "strange"}
 
 // ending is the kind of an error that is about an operation.
 func ending(err error, op registry.Op, service, who int) kind {
@@ -110,10 +113,14 @@ func ending(err error, op registry.Op, service, who int) kind {
 		return fine
 	}
 	var e *registry.Error
-	if !errors.As(err, &e) || e.Op != op || e.Service != services[service] || e.ID != names[who] || e.Err != nil {
+	if !errors.As(err, &e) || e.Op != op || e.Service != services[service] || e.ID != names[who] {
 		return strange
 	}
 	switch {
+	case e.Kind == nil && op == registry.OpDrain && e.Err == context.Canceled: //nolint:errorlint // returned as it is
+		return cutShort
+	case e.Err != nil:
+		return strange
 	case errors.Is(err, registry.ErrNotFound):
 		return notFound
 	case errors.Is(err, registry.ErrExists):
