@@ -2,27 +2,27 @@ package breakerhttp
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
-// malformed reports whether a request is one that no http.Transport sends: it says
-// so with an error that has no type, before it looks for a connection. That is
+// malformed reports whether a request is one that net/http does not send to anybody:
+// it says so with an error that has no type. That is
 // nothing the server has done, and a few such requests would open the breaker for
 // everybody.
+//
+// The Trailer is not looked at: whoever writes the body may change it until that
+// has been read, which may be later than the answer.
 func malformed(req *http.Request) bool {
-	if req.Method != "" && !token(req.Method) {
-		return true
-	}
-	for _, fields := range []http.Header{req.Header, req.Trailer} {
-		for name, values := range fields {
-			if !token(name) {
-				return true
-			}
-			for _, v := range values {
-				if strings.ContainsFunc(v, control) {
-					return true
-				}
-			}
+	return req.Method != "" && !token(req.Method) || badFields(req.Header) ||
+		req.URL != nil && strings.ContainsFunc(req.URL.RequestURI(), control) ||
+		req.ContentLength > 0 && req.Body == nil
+}
+
+func badFields(fields http.Header) bool {
+	for name, values := range fields {
+		if !token(name) || slices.ContainsFunc(values, func(v string) bool { return strings.ContainsFunc(v, control) }) {
+			return true
 		}
 	}
 	return false

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -16,16 +18,21 @@ import (
 
 // malformed are ways to spoil a request so that no http.Transport sends it.
 var malformed = map[string]func(*http.Request){
-	"method":               func(req *http.Request) { req.Method = "GET /" },
-	"method, not ASCII":    func(req *http.Request) { req.Method = "G\u00c9T" },
-	"empty name":           func(req *http.Request) { req.Header[""] = []string{"x"} },
-	"name with a space":    func(req *http.Request) { req.Header["X Y"] = []string{"x"} },
-	"name with a colon":    func(req *http.Request) { req.Header["X:"] = []string{"x"} },
-	"value of two lines":   func(req *http.Request) { req.Header["X"] = []string{"fine", "a\r\nEvil: b"} },
-	"value with NUL":       func(req *http.Request) { req.Header["X"] = []string{"a\x00"} },
-	"value with DEL":       func(req *http.Request) { req.Header["X"] = []string{"a\x7f"} },
-	"trailer":              func(req *http.Request) { req.Trailer = http.Header{"X Y": nil} },
-	"value of the trailer": func(req *http.Request) { req.Trailer = http.Header{"X": {"\n"}} },
+	"method":             func(req *http.Request) { req.Method = "GET /" },
+	"method, not ASCII":  func(req *http.Request) { req.Method = "G\u00c9T" },
+	"empty name":         func(req *http.Request) { req.Header[""] = []string{"x"} },
+	"name with a space":  func(req *http.Request) { req.Header["X Y"] = []string{"x"} },
+	"name with a colon":  func(req *http.Request) { req.Header["X:"] = []string{"x"} },
+	"value of two lines": func(req *http.Request) { req.Header["X"] = []string{"fine", "a\r\nEvil: b"} },
+	"value with NUL":     func(req *http.Request) { req.Header["X"] = []string{"a\x00"} },
+	"value with DEL":     func(req *http.Request) { req.Header["X"] = []string{"a\x7f"} },
+}
+
+// late are ways to spoil it that an http.Transport finds when it has a connection.
+var late = map[string]func(*http.Request){
+	"query":             func(req *http.Request) { req.URL.RawQuery = "a=\n" },
+	"opaque URL":        func(req *http.Request) { req.URL.Opaque = "/\x00" },
+	"length of no body": func(req *http.Request) { req.Body, req.GetBody, req.ContentLength = nil, nil, 5 },
 }
 
 // undialed is an http.Transport whose every connection fails, and how often it
@@ -73,6 +80,51 @@ func TestG42_MalformedRequests(t *testing.T) {
 		require.Error(t, err)
 		assert.Equal(t, breaker.Failure, f.one(t).Outcome)
 	})
+}
+
+func TestG42_MalformedRequestsOverAConnection(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	for name, spoil := range late {
+		t.Run(name, func(t *testing.T) {
+			base := &http.Transport{}
+			defer base.CloseIdleConnections()
+			f := newFixture(t, base)
+			req := newRequest(t, http.MethodPut, strings.NewReader("body"))
+			req.URL.Host = server.Listener.Addr().String()
+			spoil(req)
+			_, err := f.RoundTrip(req)
+			require.Error(t, err)
+			assert.Equal(t, breaker.Ignored, f.one(t).Outcome)
+		})
+	}
+}
+
+// While its body is read, which an answer need not wait for, a request's Trailer
+// may be changed; the race detector and the runtime would find who looks at it.
+func TestRegression_TrailerIsLeftAlone(t *testing.T) {
+	stop, over := make(chan struct{}), make(chan struct{})
+	f := newFixture(t, roundTrip(func(req *http.Request) (*http.Response, error) {
+		go func() {
+			defer close(over)
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					req.Trailer.Set("Sum", "42")
+				}
+			}
+		}()
+		return nil, errors.New("reset")
+	}))
+	req := newRequest(t, http.MethodPost, strings.NewReader("body"))
+	req.Trailer = http.Header{"Sum": nil}
+	_, err := f.RoundTrip(req)
+	close(stop)
+	<-over
+	require.Error(t, err)
+	assert.Equal(t, breaker.Failure, f.one(t).Outcome)
 }
 
 // G42: what may be sent and cannot be is the server's failure, however odd it looks.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -47,24 +48,23 @@ func rewound(req *http.Request) (io.ReadCloser, error) {
 	return req.GetBody()
 }
 
-// malformed reports whether a request is one that no http.Transport sends: it says
-// so with an error that has no type, before it looks for a connection. That is
+// malformed reports whether a request is one that net/http does not send to anybody:
+// it says so with an error that has no type. That is
 // nothing the instance has done, and one such request after another would take
 // all of them out.
+//
+// The Trailer is not looked at: whoever writes the body may change it until that
+// has been read, which may be later than the answer.
 func malformed(req *http.Request) bool {
-	if req.Method != "" && !token(req.Method) {
-		return true
-	}
-	for _, fields := range []http.Header{req.Header, req.Trailer} {
-		for name, values := range fields {
-			if !token(name) {
-				return true
-			}
-			for _, v := range values {
-				if strings.ContainsFunc(v, control) {
-					return true
-				}
-			}
+	return req.Method != "" && !token(req.Method) || badFields(req.Header) ||
+		req.URL != nil && strings.ContainsFunc(req.URL.RequestURI(), control) ||
+		req.ContentLength > 0 && req.Body == nil
+}
+
+func badFields(fields http.Header) bool {
+	for name, values := range fields {
+		if !token(name) || slices.ContainsFunc(values, func(v string) bool { return strings.ContainsFunc(v, control) }) {
+			return true
 		}
 	}
 	return false
