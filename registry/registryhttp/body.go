@@ -42,8 +42,8 @@ func (d *duplex) CloseWrite() error {
 // that the instance does not look busy for ever, and a drain does not wait for
 // ever, the pick is given back when the body is garbage. The context of the attempt
 // is left alone: to end it would wake goroutines, see [balance.Pick.Abandon].
-func watch(u *use, resp *http.Response) io.ReadCloser {
-	b := &body{from: resp.Body, use: u, outcome: statusError(resp)}
+func watch(u *use, resp *http.Response, outcome error) io.ReadCloser {
+	b := &body{from: resp.Body, use: u, outcome: outcome}
 	b.left.Store(resp.ContentLength)
 	b.dropped = runtime.AddCleanup(b, balance.Pick.Abandon, u.pick)
 	if w, ok := resp.Body.(io.Writer); ok {

@@ -64,3 +64,15 @@ func TestG43_CallerLeavesWhileTheNextIsPicked(t *testing.T) {
 	assert.Equal(t, []string{"a failure", "b ignored"}, f.outcomes())
 	assert.EqualValues(t, 1, f.member(t, "a").Failures)
 }
+
+// G43: nor if he gives up while it is decided whether there is a next one, so that
+// there is none.
+func TestG43_CallerLeavesWhileRetryIfIsAsked(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	f := newFixture(t, fail(errReset), named("a", "b"), func(cfg *registryhttp.TransportConfig) {
+		cfg.Balancer.Retry.If = func(error) bool { cancel(); return true }
+	})
+	_, err := f.RoundTrip(get(t).WithContext(ctx))
+	require.ErrorIs(t, err, errReset)
+	assert.Equal(t, []string{"a failure"}, f.outcomes())
+}

@@ -236,3 +236,17 @@ func TestG46_Require(t *testing.T) {
 	register(t, r, instance("b"))
 	assert.Empty(t, ready(t, h), "one is enough")
 }
+
+// G46: an instance that is never picked is none that is required, and a name that
+// no service can have is refused.
+func TestG46_RequireOfWhatCanBe(t *testing.T) {
+	r := newRegistry(t, registry.Config{})
+	h := newHandler(t, r, registryhttp.HandlerConfig{Require: []string{orders}})
+	in := instance("a")
+	in.Weight = -1
+	register(t, r, in)
+	assert.Equal(t, map[string]string{"service orders": "no usable instance"}, ready(t, h))
+	_, err := registryhttp.NewHandler(r, registryhttp.HandlerConfig{Require: []string{orders, "http://orders"}})
+	assert.ErrorContains(t, err, `Require[1]`)
+	assert.ErrorContains(t, err, `"http://orders"`)
+}

@@ -17,7 +17,7 @@ import (
 // HandlerConfig says when a process is ready. The zero HandlerConfig is valid:
 // always.
 type HandlerConfig struct {
-	// Require are services that need a usable instance.
+	// Require are services that need a usable instance, one that is picked.
 	Require []string
 
 	// Leases are the registrations of this process. It is not ready once one of
@@ -58,6 +58,11 @@ func NewHandler(r *registry.Registry, cfg HandlerConfig) (http.Handler, error) {
 		return nil, errNilRegistry
 	}
 	var errs []error
+	for i, name := range cfg.Require {
+		if err := r.Service(name).Err(); err != nil && !errors.Is(err, registry.ErrClosed) {
+			errs = append(errs, fmt.Errorf("registryhttp: NewHandler: Require[%d]: %w", i, err))
+		}
+	}
 	for i, l := range cfg.Leases {
 		if l == nil {
 			errs = append(errs, fmt.Errorf("registryhttp: NewHandler: Leases[%d] is nil, want a lease", i))
@@ -118,7 +123,7 @@ func (h *handler) services(problems map[string]string) {
 
 func (h *handler) usable(service string) bool {
 	for e := range h.reg.Service(service).Snapshot().All() {
-		if e.Health().Usable() {
+		if e.Health().Usable() && e.Weight() > 0 {
 			return true
 		}
 	}

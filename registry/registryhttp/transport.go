@@ -72,9 +72,28 @@ type client struct {
 	once    sync.Once
 	err     error
 	lb      *balance.Balancer
-	kept    atomic.Bool   // somebody else has the balancer
+	hold    atomic.Int32  // kept, dropped, or neither
 	timeout time.Duration // of an attempt; 0: none
 	clock   registry.Clock
+}
+
+const (
+	kept    = 1 + iota // somebody else has the balancer, so it has to stay
+	dropped            // it is in the map no more, or will not be in a moment
+)
+
+// keep reports whether the client stays from now on.
+func (c *client) keep() bool {
+	return c.hold.CompareAndSwap(0, kept) || c.hold.Load() == kept
+}
+
+// drop takes a client out unless it is to stay, and reports whether it did.
+func (t *Transport) drop(service string, c *client) bool {
+	if !c.hold.CompareAndSwap(0, dropped) {
+		return false
+	}
+	t.clients.CompareAndDelete(service, c)
+	return true
 }
 
 // Balancer is the balancer of a service, which is made if there is none.
@@ -82,12 +101,16 @@ func (t *Transport) Balancer(service string) (*balance.Balancer, error) {
 	if t == nil || t.base == nil {
 		return nil, errZeroTransport
 	}
-	c, err := t.client(service)
-	if err != nil {
-		return nil, err
+	for {
+		c, err := t.client(service)
+		if err != nil {
+			return nil, err
+		}
+		if c.keep() {
+			return c.lb, nil
+		}
+		t.clients.CompareAndDelete(service, c) // as whoever drops it is about to
 	}
-	c.kept.Store(true)
-	return c.lb, nil
 }
 
 // client is made on first use, whoever asks.
@@ -122,11 +145,9 @@ func (t *Transport) forget() {
 	t.made.Store(0)
 	left := int64(0)
 	for name, v := range t.clients.Range {
-		if !v.(*client).kept.Load() && t.reg.Service(name.(string)).Snapshot().Len() == 0 {
-			t.clients.CompareAndDelete(name, v)
-			continue
+		if t.reg.Service(name.(string)).Snapshot().Len() > 0 || !t.drop(name.(string), v.(*client)) {
+			left++
 		}
-		left++
 	}
 	t.left.Store(left)
 }
@@ -135,7 +156,7 @@ func (t *Transport) forget() {
 // as anybody may make up names, and services come and go.
 func (t *Transport) known(service string) (*client, error) {
 	v, ok := t.clients.Load(service)
-	if ok && v.(*client).kept.Load() {
+	if ok && v.(*client).hold.Load() == kept {
 		return t.ready(service, v.(*client))
 	}
 	svc := t.reg.Service(service)
@@ -144,7 +165,7 @@ func (t *Transport) known(service string) (*client, error) {
 		return nil, &balance.Error{Service: service, Kind: registry.ErrClosed}
 	case svc.Snapshot().Len() == 0:
 		if ok {
-			t.clients.CompareAndDelete(service, v)
+			t.drop(service, v.(*client))
 		}
 		return nil, &balance.Error{Service: service, Kind: balance.ErrNoInstances}
 	case ok:
@@ -212,16 +233,18 @@ func (t *Transport) attempts(c *client, req *http.Request, a *balance.Attempts, 
 	for first := req.Body; ; {
 		u := &use{t: t, c: c, req: req, pick: p}
 		resp, err := u.send(first, sent)
-		problem := err
-		if err == nil {
+		var problem error
+		if err != nil {
+			problem = u.told(err)
+		} else {
 			problem = statusError(resp)
 		}
 		if problem == nil || !u.repeatable(problem) {
-			return u.result(resp, err)
+			return u.result(resp, err, problem)
 		}
 		next, again, ok := u.another(a, resp, problem)
 		if !ok {
-			return u.result(resp, err)
+			return u.result(resp, err, problem)
 		}
 		u.handOver(resp, problem, next, again)
 		p, first = next, again
@@ -240,7 +263,7 @@ func (u *use) another(a *balance.Attempts, resp *http.Response, problem error) (
 			if resp != nil && resp.Body != nil {
 				resp.Body.Close()
 			}
-			u.end(u.told(problem))
+			u.end(problem)
 		}
 	}()
 	again, err := rewound(u.req)

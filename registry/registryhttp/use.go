@@ -183,7 +183,8 @@ func aborted() error {
 	return &registry.PanicError{Value: "registryhttp: the round trip panicked or called runtime.Goexit"}
 }
 
-// discard ends the use of an attempt that is followed by another one.
+// discard ends the use of an attempt that is followed by another one, with what is
+// to be told about it.
 func (u *use) discard(resp *http.Response, problem error) {
 	if resp != nil && resp.Body != nil {
 		// In real time: it is about a connection.
@@ -194,25 +195,26 @@ func (u *use) discard(resp *http.Response, problem error) {
 		gone()
 		resp.Body.Close()
 	}
-	u.end(problem) // not what told makes of it: the caller had not given up then
+	u.end(problem)
 }
 
-// result is what the last attempt comes to.
-func (u *use) result(resp *http.Response, err error) (*http.Response, error) {
+// result is what the last attempt comes to, with what is to be told about it.
+func (u *use) result(resp *http.Response, err, problem error) (*http.Response, error) {
 	if err != nil {
-		u.end(u.told(err))
+		u.end(problem)
 		return nil, err
 	}
 	resp.Request = u.req // as if it had been sent as it was
 	if bodiless(u.req, resp) {
-		u.end(statusError(resp))
+		u.end(problem)
 		return resp, nil
 	}
-	resp.Body = watch(u, resp)
+	resp.Body = watch(u, resp, problem)
 	return resp, nil
 }
 
-// told is err for the balancer. An http.Transport returns the cause of a context
+// told is err for the balancer, asked when err has come: what the caller does later
+// has nothing to do with it. An http.Transport returns the cause of a context
 // that has ended, which need not say that it was the caller who gave up; and it is
 // the caller's side, too, if the request could not be sent. A deadline says
 // something about the instance, also that of a Clock, which ends a context as a
