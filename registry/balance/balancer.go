@@ -2,6 +2,7 @@ package balance
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,8 +44,11 @@ type Balancer struct {
 // New makes a balancer for a service, which need not have instances yet. Its
 // error names every bad field of cfg.
 func New(s *registry.Service, cfg Config) (*Balancer, error) {
-	if s == nil {
+	if s == nil || s.Name() == "" {
 		return nil, errNilService
+	}
+	if err := s.Err(); err != nil && !errors.Is(err, registry.ErrClosed) {
+		return nil, err
 	}
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -105,7 +109,7 @@ func (b *Balancer) PickWith(ctx context.Context, q Query) (Pick, error) {
 	case ctx.Err() != nil:
 		return Pick{}, context.Cause(ctx)
 	}
-	if p := b.quick(); p != nil && b.simple(q) {
+	if p := b.quick(); p != nil && q.Exclude.empty() {
 		if e := p.at(p.picker.Pick(q, 0)); e != nil && e.live.Acquire(registry.Warning) {
 			return b.issue(e, nil, 0), nil
 		}
@@ -125,7 +129,7 @@ func (b *Balancer) Next(q Query) (*registry.Endpoint, error) {
 	if b == nil || b.svc == nil {
 		return nil, errNilBalancer
 	}
-	if p := b.quick(); p != nil && b.simple(q) {
+	if p := b.quick(); p != nil && q.Exclude.empty() {
 		if e := p.at(p.picker.Pick(q, 0)); e != nil && e.live.Health() <= registry.Warning {
 			return e.ep, nil
 		}
@@ -149,19 +153,13 @@ func (b *Balancer) search(q Query) (*registry.Endpoint, error) {
 // is asked and no clock is needed. It is nil if there is none. Other queries,
 // and those whose answer is turned down, go the whole way.
 //
-// It is apart from simple, and both are from Picker.Pick, so that the query stays
-// in registers.
+// It is apart from Picker.Pick so that the query stays in registers.
 func (b *Balancer) quick() *pool {
 	s := b.state.Load()
 	if s == nil || s.plain == nil || s.index != b.svc.Snapshot().Index() {
 		return nil
 	}
 	return s.plain
-}
-
-// simple reports whether a query asks for anything but the picker's choice.
-func (b *Balancer) simple(q Query) bool {
-	return q.Exclude.empty() && (q.Key != 0 || !b.keepsPlaces)
 }
 
 // current is the state to pick by, and whether it is that of now. If somebody

@@ -58,7 +58,5 @@ func (b *budget) spend() bool {
 // refund gives back the token of a retry that was not made after all.
 func (b *budget) refund() {
 	b.retries.Add(^uint64(0))
-	if !b.unlimited {
-		b.add(token)
-	}
+	b.add(token)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"strconv"
 	"time"
 
@@ -182,7 +183,9 @@ func (c Config) validate() error {
 	p.check(shareOrLess(c.PanicThreshold), "PanicThreshold", c.PanicThreshold, share)
 	p.check(c.SlowStartFloor >= 0 && c.SlowStartFloor <= 1, "SlowStartFloor", c.SlowStartFloor, "a share from 0 to 1")
 	p.check(finite(c.SlowStartCurve) && c.SlowStartCurve >= 0, "SlowStartCurve", c.SlowStartCurve, "0 or more")
-	if v, ok := c.Policy.(validated); ok {
+	if v := reflect.ValueOf(c.Policy); v.Kind() == reflect.Pointer && v.IsNil() {
+		p.check(false, "Policy", v.Type().String()+"(nil)", "a policy, or nil")
+	} else if v, ok := c.Policy.(validated); ok {
 		v.check(&p)
 	}
 	if c.Outlier != nil {

@@ -120,7 +120,8 @@
 //
 // A pick takes no lock and allocates nothing (BenchmarkPick); with RoundRobin,
 // Random, Weighted, two Choices, PeakEWMA and Maglev its cost does not depend on
-// the number of endpoints. It is O(n) with other Choices, Rendezvous and Bound. A
+// the number of endpoints. It is O(n) with other Choices, Rendezvous and Bound, and
+// if all gates refuse. A
 // change of the service costs one pick O(n), and Maglev the time to fill its
 // table. How that compares with other libraries is in
 // examples/benchmarks/RESULTS.md.

@@ -43,7 +43,7 @@ var (
 	errNilContext  = errors.New("balance: nil context")
 	errNilFunc     = errors.New("balance: nil function")
 	errNilBalancer = errors.New("balance: nil or zero Balancer, use New")
-	errNilService  = errors.New("balance: New: nil *registry.Service")
+	errNilService  = errors.New("balance: New: nil or zero *registry.Service, use Registry.Service")
 	errNoFailure   = errors.New("balance: Attempts.Next(nil) after the first attempt")
 )
 

@@ -48,6 +48,14 @@ func (e *estimate) add(sample float64, now int64, decay time.Duration) {
 	}
 }
 
+// duration is an estimate, however long.
+func duration(v float64) time.Duration {
+	if v >= math.MaxInt64 {
+		return math.MaxInt64
+	}
+	return time.Duration(v)
+}
+
 // remains is the part that is left of something after a time. A clock that went
 // back takes nothing away.
 func remains(passed int64, decay time.Duration) float64 {

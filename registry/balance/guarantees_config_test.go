@@ -169,7 +169,7 @@ func TestConfig_accepted(t *testing.T) {
 // What has no config to name is named itself.
 func TestConfig_misuse(t *testing.T) {
 	_, err := balance.New(nil, balance.Config{})
-	require.ErrorContains(t, err, "nil *registry.Service")
+	require.ErrorContains(t, err, "nil or zero *registry.Service")
 	assert.Panics(t, func() { balance.MustNew(nil, balance.Config{}) })
 	svc := newRegistry(t, registry.Config{}).Service(orders)
 	assert.PanicsWithError(t, "balance: New: Retry.Burst is -1, want 0 or more", func() {

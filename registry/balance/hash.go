@@ -161,12 +161,12 @@ func (p *hashed) room() room {
 	if p.bound <= 0 {
 		return room{-1}
 	}
-	calls, weight := 1, 0
+	calls, weight := 1.0, 0.0 // an int may have 32 bits
 	for i := range p.pool.list {
-		calls += p.pool.list[i].live.InFlight()
-		weight += p.pool.list[i].weight
+		calls += float64(p.pool.list[i].live.InFlight())
+		weight += float64(p.pool.list[i].weight)
 	}
-	return room{p.bound * float64(calls) / float64(weight)}
+	return room{p.bound * calls / weight}
 }
 
 func (r room) fits(e *entry) bool {

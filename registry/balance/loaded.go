@@ -122,9 +122,12 @@ func (p *peakEWMA) Pick(q Query, _ int) int {
 	i, j := p.draws.two()
 	a, b := &p.pool.list[i], &p.pool.list[j]
 	x, y := float64(a.live.InFlight()+1), float64(b.live.InFlight()+1)
-	decay := p.pool.b.decay
-	la, oka := a.m.latency.read(q.now, decay)
-	lb, okb := b.m.latency.read(q.now, decay)
+	decay, now := p.pool.b.decay, q.now
+	if now == 0 { // the query of a policy around this one
+		now = p.pool.b.time.now()
+	}
+	la, oka := a.m.latency.read(now, decay)
+	lb, okb := b.m.latency.read(now, decay)
 	if oka && okb {
 		// A latency that has decayed to nothing must not outweigh the calls
 		// under way.

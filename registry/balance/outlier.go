@@ -92,7 +92,7 @@ func (r *rate) failed() float64 { return float64(r.fails) / float64(r.calls) }
 // first. Endpoints with too few calls are not judged, and if too few have
 // enough, none is.
 func (o *Outlier) judge(rates []rate) []rate {
-	rates = slices.DeleteFunc(rates, func(r rate) bool { return r.calls == 0 || r.calls < o.MinCalls })
+	rates = slices.DeleteFunc(rates, func(r rate) bool { return r.calls < o.MinCalls })
 	if len(rates) < o.MinEndpoints {
 		return nil
 	}

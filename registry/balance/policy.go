@@ -16,7 +16,7 @@ import (
 // others, each with and without those that ramp. It must not use the balancer.
 // A policy may use those of this package; [ConsistentHash] inside another one
 // knows only what can be picked, so that an endpoint which turns unusable does
-// not keep its place.
+// not keep its place. It should hand them the Query that it was given.
 type Policy interface {
 	NewPicker(c Candidates, old Picker) Picker
 }
@@ -48,7 +48,7 @@ func (c Candidates) At(i int) *registry.Endpoint { return c.pool.list[i].ep }
 func (c Candidates) Latency(i int) (time.Duration, bool) {
 	b := c.pool.b
 	v, ok := c.pool.list[i].m.latency.read(b.time.now(), b.decay)
-	return time.Duration(v), ok
+	return duration(v), ok
 }
 
 // RoundRobin takes one endpoint after the other, whatever their weights. While

@@ -50,7 +50,7 @@ func (b *Balancer) ripening(at place, list, whole []entry, now int64) *pool {
 	}
 	p.ripe = b.places(ripe, whole, p.worst)
 	if b.keepsPlaces {
-		b.newPicker(p.ripe, p.picker) // of the same members
+		b.newPicker(p.ripe, p.picker) // of the same members, so it may share the tables
 		return p
 	}
 	b.ripePickers[at] = b.newPicker(p.ripe, b.ripePickers[at])

@@ -52,7 +52,7 @@ func (b *Balancer) members() []Member {
 		latency, _ := e.m.latency.read(now, b.decay)
 		all[i] = Member{
 			Endpoint: e.ep, Usable: e.usable, Ejected: e.m.ejection.on,
-			Latency: time.Duration(latency), Failures: e.m.failures.Load(),
+			Latency: duration(latency), Failures: e.m.failures.Load(),
 		}
 		if b.cfg.Outlier != nil {
 			all[i].Ejections = e.m.ejection.count(b.cfg.Outlier, now)

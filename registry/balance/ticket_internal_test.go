@@ -167,3 +167,19 @@ func TestTicket_StaleEnds(t *testing.T) {
 	next.Done(nil)
 	assert.Zero(t, live.InFlight())
 }
+
+// A member keeps its own ticket when others are free, too: elsewhere it would keep
+// the member alive.
+func TestTicket_ItsOwnComesHome(t *testing.T) {
+	b := pooled()
+	b.known = make(map[*registry.Live]*member)
+	e := newEntry()
+	e.m = b.newMember(e.ep)
+	first, second := b.issue(e, nil, 0), b.issue(e, nil, 0)
+	require.Same(t, &e.m.own, first.t)
+	require.NotSame(t, &e.m.own, second.t)
+	second.t.end(second.gen)
+	first.t.end(first.gen)
+	assert.Same(t, &e.m.own, e.m.spare.Load())
+	assert.Nil(t, second.t.m)
+}

@@ -15,6 +15,7 @@ type try struct {
 	track   bool        // count a call, and ask gates
 	done    func(error) // of the gate that admitted it
 	refusal error       // of the last gate that did not
+	whole   bool        // the pool is searched from one to the next
 }
 
 const (
@@ -108,6 +109,8 @@ func (t *try) in(p *pool) *entry {
 			return e
 		}
 	}
+	t.whole = true
+	defer func() { t.whole = false }()
 	from := below(t.draw(searchSalt), len(p.list))
 	for i := range p.list {
 		if i += from; i >= len(p.list) {
@@ -176,7 +179,9 @@ func (t *try) take(p *pool, e *entry) bool {
 		done, err := e.m.gate.Allow(t.ctx)
 		if err != nil {
 			t.refusal = err
-			t.q.Exclude.Add(e.ep) // to ask it again would be to be refused again
+			if !t.whole { // it may be drawn again, only to be refused again
+				t.q.Exclude.Add(e.ep)
+			}
 			return false
 		}
 		t.done = done
