@@ -106,8 +106,8 @@
 //     before of the same loop. While the loop body runs changes add up, and the
 //     final state is never missed. Removed and back in between is Changed.
 //   - G18: A watcher costs a latch and an old snapshot, however slow it is, has no
-//     goroutine and delays nobody. Its loop ends with one pair of zero and an
-//     error; leaving it frees it at once.
+//     goroutine (unless its context is none of package context) and delays nobody.
+//     Its loop ends with one pair of zero and an error; leaving it frees it at once.
 //
 // Health and drain:
 //

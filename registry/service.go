@@ -17,9 +17,14 @@ func (s *Service) Name() string { return s.name }
 // Clock is the clock of the registry; nil: system time.
 func (s *Service) Clock() Clock { return s.reg.cfg.Clock }
 
-// Err is ErrClosed once the registry is closed, else nil.
+// Err is why the service will never have an instance: an [*Error] if no service
+// can have its name, ErrClosed once the registry is closed, else nil.
 func (s *Service) Err() error {
-	if s.reg.closed.Load() {
+	switch {
+	case !validName(s.name):
+		p := problems{&fieldError{"Service", s.name, nameRule}}
+		return p.of(OpWatch, s.name, "")
+	case s.reg.closed.Load():
 		return ErrClosed
 	}
 	return nil

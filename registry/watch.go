@@ -96,8 +96,7 @@ func (s *Service) enrol(ctx context.Context) (*waiter, error) {
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	case !validName(s.name):
-		p := problems{&fieldError{"Service", s.name, nameRule}}
-		return nil, p.of(OpWatch, s.name, "")
+		return nil, s.Err()
 	}
 	limit := s.reg.cfg.Limits.Watchers
 	if n, ok := reserve(&s.reg.watchers, 1, limit); !ok {
