@@ -18,7 +18,7 @@
 //     and no lease outlives its fence. Timers ring on goroutines of workers, also
 //     those that were stopped. The clock lets other goroutines in whenever it is
 //     read, which is where operations can be interrupted; in half of the histories
-//     it moves during verbs, too.
+//     it also moves during renewals and reads.
 //   - TestMutants: seeded faults, each of which one of these tests has to find.
 //
 // What is not checked: drains wait for their grace, but have no calls to wait for.

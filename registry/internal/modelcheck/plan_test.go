@@ -13,7 +13,7 @@ const ms = time.Millisecond
 // A config is what a history is about.
 type config struct {
 	hooks bool          // they are told every change
-	free  bool          // the clock moves also during verbs
+	free  bool          // the clock moves also during operations, see bound
 	many  int           // IDs in use
 	grace time.Duration // of drains: they wait for it on goroutines of their own
 
@@ -28,17 +28,16 @@ func one[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
 
 func plannedConfig(r *rand.Rand, workers int) *config {
 	c := &config{free: r.IntN(2) == 0, many: 1 + r.IntN(3)}
-	// A verb goes by the time of its beginning. If the clock moves before its end
-	// it may be told before an expiry that others have met already.
-	c.hooks = !c.free && r.IntN(4) > 0
-	if c.free && workers > 1 {
-		c.grace = one(r, 0, ms, 3*ms)
+	c.hooks = r.IntN(4) > 0
+	if !c.free && workers > 1 {
+		c.grace = one(r, 0, 0, ms, 3*ms)
+		c.hooks = c.hooks && c.grace == 0 // the clock moves while drains wait, see bound
 	}
 	if r.IntN(3) > 0 {
 		return c
 	}
 	// What is held may be told before or after what expires, depending on who
-	// looks when. To restore it moves a deadline back, see the comment at begin.
+	// looks when. To restore it is a renewal that takes the lock.
 	c.preserve, c.hooks, c.free, c.grace, c.many = true, false, false, 0, 2+r.IntN(ids-2)
 	c.percent, c.minimum = one(r, 10, 34, 50, 100), one(r, -1, 2, 4)
 	c.window, c.hold = one(r, 2*ms, 5*ms), one(r, 3*ms, 20*ms)
