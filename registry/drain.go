@@ -111,6 +111,7 @@ func (d *drain) await(ctx context.Context, id string, lost <-chan struct{}) erro
 	for {
 		select {
 		case <-lost:
+			d.at.settled() // once whoever ended the lease shows that
 			return d.result(id)
 		default:
 		}

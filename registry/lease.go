@@ -67,6 +67,7 @@ func (l *Lease) Renew() error {
 			return nil
 		}
 	case lost:
+		c.r.settled() // once whoever ended it shows that
 	}
 	return l.lost(OpRenew)
 }

@@ -117,6 +117,9 @@ func (r *roster) publish(b batch) {
 	}
 	slices.SortFunc(edits, func(a, b edit) int { return strings.Compare(a.id, b.id) })
 	next.list = old.list.with(edits)
+	if due := r.nextDue(); due < r.due.Load() {
+		r.due.Store(due) // before the view: see Snapshot
+	}
 	r.view.Store(next)
 	for i := range b.changes {
 		b.changes[i].worse()

@@ -22,7 +22,8 @@ type roster struct {
 
 	// due is the earliest instant, in lease time, at which something may have
 	// to expire; never if nothing has a term. Readers compare it with the clock
-	// before they use view, and read no clock if it is never.
+	// before they use view, and read no clock if it is never; see Snapshot for the
+	// order.
 	due atomic.Int64
 
 	slot slot // guarded by the schedule
@@ -30,6 +31,7 @@ type roster struct {
 	// mu guards the fields below.
 	mu       sync.Mutex
 	now      int64 // lease time when mu was taken
+	alarm    int64 // what the schedule was told; due may be ahead of it, see publish
 	released bool
 	counted  bool // in Registry.services
 	members  map[string]*member
@@ -54,6 +56,7 @@ func newRoster(reg *Registry, name string) *roster {
 	r.handle.reg, r.handle.name = reg, name
 	r.handle.cur.Store(r)
 	r.due.Store(never)
+	r.alarm = never
 	return r
 }
 
@@ -102,11 +105,16 @@ func (r *roster) leave() (owed bool) {
 
 // retime tells readers and the timer when to look at the terms again.
 func (r *roster) retime() {
-	if due := min(r.terms.due(), r.shades.due()); due != r.due.Load() {
-		r.due.Store(due)
+	due := r.nextDue()
+	r.due.Store(due)
+	if due != r.alarm {
+		r.alarm = due
 		r.reg.schedule.set(r, due)
 	}
 }
+
+// nextDue is the earliest end of a term.
+func (r *roster) nextDue() int64 { return min(r.terms.due(), r.shades.due()) }
 
 // expire does what is due, for a read or a timer, and tells how many instances
 // have left.
@@ -124,7 +132,7 @@ func (r *roster) expire(v voice) int {
 // own: what the verb at hand changes is another change.
 func (r *roster) sweep() (removed int) {
 	r.now = r.reg.schedule.now()
-	if min(r.terms.due(), r.shades.due()) > r.now || r.reg.closed.Load() {
+	if r.nextDue() > r.now || r.reg.closed.Load() {
 		return 0
 	}
 	var b batch

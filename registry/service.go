@@ -36,9 +36,13 @@ func (s *Service) Get(id string) (*Endpoint, bool) { return s.Snapshot().Get(id)
 // Snapshot is the instances now. It allocates nothing, takes no lock unless
 // something has to expire, and reads no clock if no instance has a TTL.
 func (s *Service) Snapshot() *Snapshot {
-	// due before view: what has expired leaves the view first.
-	if r := s.cur.Load(); r != nil && r.due.Load() == never {
-		if v := r.view.Load(); v != nil {
+	// Which instant a view is good until has to be that of this view. Writers lower
+	// due before they store a view that needs it, so due is read after the view. But
+	// they raise it after they have stored a view without what has expired: somebody
+	// who read the view before that and due after it would take what has expired for
+	// good. So the view has to be the same still.
+	if r := s.cur.Load(); r != nil {
+		if v := r.view.Load(); v != nil && r.due.Load() == never && r.view.Load() == v {
 			return v
 		}
 	}
@@ -61,13 +65,20 @@ func (s *Service) current() *Snapshot {
 			}
 			continue
 		}
-		if due := r.due.Load(); due != never && s.reg.schedule.now() >= due {
-			r.expire(another)
+		v := r.view.Load()
+		if v == nil {
+			r.settled()
+			continue
 		}
-		if v := r.view.Load(); v != nil {
+		due := r.due.Load()
+		late := due != never && s.reg.schedule.now() >= due
+		if late && !s.reg.closed.Load() { // when it is closed nothing expires any more
+			r.expire(another)
+			continue
+		}
+		if r.view.Load() == v {
 			return v
 		}
-		r.settled()
 	}
 }
 
