@@ -22,8 +22,7 @@
 //   - TestMutants: seeded faults, each of which one of these tests has to find.
 //
 // What is not checked: drains wait for their grace, but have no calls to wait for.
-// An Update beside others never has a TTL that is over already. What a lease is
-// told of its end, or of being restored, may be shown by reads a moment later (see
+// That a lease which was held is restored may be shown by reads a moment later (see
 // until). KeepAlive, feeds, checks and stalls are left to the tests of the package.
 //
 // # How much

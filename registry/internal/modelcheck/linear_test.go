@@ -133,18 +133,12 @@ func (h *history) of(service int) []*op {
 	return list
 }
 
-// until is the latest moment at which an operation can have happened. A lease is
-// told what becomes of it a moment before reads show it: that it is lost, that it
-// is drained, that it is restored. So until the verbs end that were under way, it
-// may be either.
+// until is the latest moment at which an operation can have happened. A lease that is
+// held is restored a moment before reads show it, so who renews it at that moment,
+// too, may be told before the other one's verb ends.
 func (h *history) until(o *op, all []*op) int64 {
 	until := o.ret
-	switch {
-	case o.lease == nil:
-		return until
-	case o.action == doRenew && (o.kind == leaseLost || h.cfg.preserve):
-	case o.action == doDrain, o.action == doDrained:
-	default:
+	if o.lease == nil || o.action != doRenew || !h.cfg.preserve {
 		return until
 	}
 	for _, other := range all {

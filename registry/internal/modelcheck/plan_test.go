@@ -71,11 +71,6 @@ func (h *history) plan(r *rand.Rand, worker, number int) *op {
 	if o.action == doWait && h.cfg.preserve {
 		o.action = doSnapshot // a waiter would keep the roster, and with it its window
 	}
-	if o.action == doUpdate && h.workers > 1 {
-		// A TTL that is over at once shows: the read that comes before the time of
-		// readers is set anew has the instance as it was updated.
-		o.ttl = one(r, -1, 10*ms)
-	}
 	if o.action != doRegister {
 		return o
 	}
