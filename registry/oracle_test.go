@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -17,14 +18,18 @@ import (
 
 // G17: many watchers, some of them slow, paused or cancelled again and again,
 // beside many writers. Replaying the deltas of each gives every snapshot it was
-// given, and the last one is the end.
+// given, and the last one is the end. With MAINSTAY_DEEP set there are a million
+// mutations.
 func TestWatchOracle(t *testing.T) {
 	for name, c := range map[string]struct{ base, ids, mutations int }{
 		"a page":     {0, 50, 20_000},
 		"many pages": {5_000, 500, 2_000},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if raceEnabled {
+			switch {
+			case os.Getenv("MAINSTAY_DEEP") != "":
+				c.mutations *= 50
+			case raceEnabled:
 				c.mutations /= 5
 			}
 			oracle(t, c.base, c.ids, c.mutations)
