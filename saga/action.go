@@ -1,0 +1,231 @@
+package saga
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// action makes attempts of a step until it is applied, there is no further one, or
+// it has to wait. It may begin where an earlier process has left it.
+func (r *run) action(own context.Context, f *frame, i int) flow {
+	n, m := &f.nodes[i], &f.marks[i]
+	a, wake := m.latest()
+	for {
+		ctx := r.present(own)
+		if a.final { // and the process ended before anything came of it
+			at, _ := r.standing(f, i)
+			return r.conclusion(f, i, r.ask(ctx, f, i, at.decide(a)), a, nil)
+		}
+		if m.attempt > 0 {
+			if r.journal != nil && wake > r.time.now() {
+				return r.park(f, wake)
+			}
+			v, cause := r.another(ctx, f, i, wake)
+			if v != again {
+				return r.conclusion(f, i, v, a, cause)
+			}
+			ctx = r.present(own) // Probe may have found that the pivot is not applied
+		}
+		if !r.begin(f, i, false) {
+			return halt
+		}
+		t := r.measure()
+		a = r.attempt(ctx, f, i, false)
+		if a.outcome == Applied {
+			if a = r.keep(f, i); a.outcome == Applied {
+				next := r.conclusion(f, i, settled, a, nil) // first: a hook may end the goroutine
+				t.done(ctx, f, i, false, a, -1)
+				return next
+			}
+		}
+		if a.outcome == Unknown {
+			r.taint(n, m)
+			ctx = r.present(own)
+		}
+		if r.stopping() {
+			return r.interrupted(f, i, false)
+		}
+		if r.irreversible() {
+			r.late.start()
+		}
+		v, wait, cause := r.ponder(ctx, f, i, a)
+		t.done(ctx, f, i, false, a, wait)
+		if wake = 0; wait > 0 {
+			wake = after(r.time.now(), wait)
+		}
+		r.recordFailed(f, i, a, v != again, wake)
+		if v != again {
+			return r.conclusion(f, i, r.ask(ctx, f, i, v), a, cause)
+		}
+	}
+}
+
+// present is the context for the next attempt of a step, own unless that does not
+// matter any more.
+func (r *run) present(own context.Context) context.Context {
+	if r.doubt {
+		return r.late
+	}
+	return own
+}
+
+// latest is what the latest attempt of Do said, if it was made by another process,
+// and when the next one is due.
+func (m *mark) latest() (a answer, wake int64) {
+	if d := m.more; d != nil && m.attempt > 0 {
+		return answer{outcome: d.outcome, err: d.err, final: d.final}, d.wake
+	}
+	return answer{}, 0
+}
+
+// taint notes that a step may be applied.
+func (r *run) taint(n *node, m *mark) {
+	m.tainted = !n.readOnly
+	if n.pivot {
+		r.depart()
+		r.doubt = true
+	}
+}
+
+// standing is where a step stands after its latest attempt.
+func (r *run) standing(f *frame, i int) (position, Retry) {
+	n, m := &f.nodes[i], &f.marks[i]
+	retry := r.cfg.retry(n.retry)
+	return position{
+		pivot:   n.pivot,
+		pivoted: r.pivoted,
+		tainted: m.tainted,
+		left:    retry.left(int(m.tries)),
+		ownLeft: n.retry.Attempts == 0 || n.retry.left(int(m.tries)),
+	}, retry
+}
+
+// ponder decides what follows from an attempt that was not applied. wait is the time
+// to the next one, negative if there is none; cause is why there can be none, if it
+// is not the answer alone.
+func (r *run) ponder(ctx context.Context, f *frame, i int, a answer) (v verdict, wait time.Duration, cause error) {
+	at, retry := r.standing(f, i)
+	if v = at.decide(a); v == again {
+		if wait = a.after; wait == 0 {
+			wait = retry.wait(int(f.marks[i].tries), r.cfg.Rand)
+		}
+	}
+	if cause = r.tooLate(ctx, f, at, wait); cause != nil && v == again {
+		v = at.overdue()
+	}
+	if v != again {
+		wait = -1
+	}
+	return v, wait, cause
+}
+
+// another waits for the next attempt and finds out whether it is still to be made.
+func (r *run) another(ctx context.Context, f *frame, i int, wake int64) (v verdict, cause error) {
+	if wake > 0 {
+		r.time.pause(ctx, left(wake, r.time.now()))
+	}
+	at, _ := r.standing(f, i)
+	if cause = r.tooLate(ctx, f, at, 0); cause != nil {
+		v = at.overdue()
+	}
+	return r.ask(ctx, f, i, v), cause
+}
+
+// tooLate is why no attempt could begin after a wait, or nil.
+func (r *run) tooLate(ctx context.Context, f *frame, at position, wait time.Duration) error {
+	if at.pivoted || at.pivot && at.tainted {
+		if r.late.over() {
+			return context.Cause(r.late)
+		}
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if !at.pivoted && f.deadline != never && after(r.time.now(), wait) >= f.deadline {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// ask has Probe say whether a tainted action took effect, now that the next
+// decision rests on it.
+func (r *run) ask(ctx context.Context, f *frame, i int, v verdict) verdict {
+	n, m := &f.nodes[i], &f.marks[i]
+	if !m.tainted || n.probe == nil || r.irreversible() && r.late.over() {
+		return v
+	}
+	switch {
+	case v == again:
+	case r.irreversible():
+		ctx = r.late
+	default: // as when going back
+		g := r.newGrace()
+		defer g.close()
+		g.start()
+		ctx = g
+	}
+	switch r.probe(ctx, f, i) {
+	case Applied:
+		if r.keep(f, i).outcome == Applied {
+			return settled
+		}
+		return v // what it wrote would be lost
+	case Unknown:
+		return v
+	case Rejected:
+	}
+	m.tainted = false
+	if n.pivot { // it is a step like any other again
+		r.unhook()
+		r.late.close()
+		r.late, r.doubt = nil, false
+	}
+	at, _ := r.standing(f, i)
+	switch {
+	case v == again:
+		v = at.decide(answer{outcome: Rejected, again: true})
+	case v == halted && !at.pivoted:
+		v = failed // a pivot that has no effect: there is a way back
+	}
+	r.recordProbed(f, i, v != again)
+	return v
+}
+
+// conclusion ends a step that has no further attempt.
+func (r *run) conclusion(f *frame, i int, v verdict, a answer, cause error) flow {
+	n, m := &f.nodes[i], &f.marks[i]
+	if v == settled {
+		m.stage, m.tainted = applied, false
+		if n.pivot {
+			r.depart()
+			r.pivoted, r.doubt = true, false
+		}
+		r.recordDone(f, i)
+		return onward
+	}
+	if r.stopping() {
+		return halt
+	}
+	path, err, o := f.path(i), a.err, a.outcome
+	switch {
+	case m.tainted:
+		o = Unknown
+	case o == Unknown && !n.readOnly: // Probe knows better
+		o = Rejected
+	}
+	if cause != nil && !errors.Is(err, cause) {
+		err = fmt.Errorf("%w: %s: %w", cause, path, err)
+	}
+	if v == halted {
+		at, _ := r.standing(f, i)
+		r.stick(path, o, err, at.reason())
+		return stuck
+	}
+	if cause != nil && o != Rejected {
+		path = "" // it is not the step that failed
+	}
+	r.fail(path, o, err)
+	return back
+}

@@ -1,0 +1,141 @@
+package saga
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+	"time"
+)
+
+// attempt makes one attempt of an action or of its compensation. Whatever the
+// function does, it is waited for, and what it has come to is noted before
+// anything else happens: after a Goexit the answer is lost with the goroutine, but
+// the mark tells that nobody knows what came of it.
+func (r *run) attempt(ctx context.Context, f *frame, i int, undo bool) (a answer) {
+	n, m := &f.nodes[i], &f.marks[i]
+	c := r.context(ctx, f, i)
+	fn, timeout := n.do, n.timeout
+	if undo {
+		m.undoAttempt++
+		m.undoTries++
+		c.attempt, c.undoing, c.outcome = m.undoAttempt, true, m.outcome()
+		if fn = n.undo; n.undoTimeout != 0 {
+			timeout = n.undoTimeout
+		}
+	} else {
+		m.attempt++
+		m.tries++
+		c.attempt = m.attempt
+	}
+	if n.kind == KindAwait && !undo { // whose Timeout is for the wait
+		timeout, fn = 0, func(ctx context.Context, s any) error { return n.special.apply(ctx, s, m.more.signal) }
+	}
+	if timeout == 0 {
+		timeout = r.stepTimeout
+	}
+	if timeout > 0 {
+		limited, free := r.time.limited(ctx, timeout)
+		defer free()
+		c.Context = limited
+	}
+	if hook := r.cfg.Hooks.StepStart; hook != nil {
+		r.observe(ctx, "step start", func() { hook(ctx, c.info()) })
+	}
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		p := &PanicError{}
+		if p.Value = recover(); p.Value != nil {
+			p.Stack = debug.Stack()
+		} else {
+			p.Goexit = true
+			if !undo {
+				r.taint(n, m)
+				r.fail(f.path(i), Unknown, p)
+			}
+		}
+		a = panicked(p)
+	}()
+	if r.cfg.Around == nil {
+		a = answerTo(fn(c, f.state), n.classify)
+	} else {
+		a = answerTo(r.cfg.Around(c, c.info(), func(ctx context.Context) error { return fn(ctx, f.state) }), n.classify)
+	}
+	if cause := context.Cause(c); cause != nil && (a.outcome == Rejected || a.again) {
+		if _, told := verdictOf(cause); told && errors.Is(a.err, cause) {
+			a = answer{err: a.err} // it is that of a sibling, or of the caller, about something else
+		}
+	}
+	returned = true
+	return a
+}
+
+// context is a new stepContext, one of those that came with the run if it is the
+// goroutine of the run that asks.
+func (r *run) context(ctx context.Context, f *frame, i int) *stepContext {
+	if f != &r.frame || r.used == few {
+		return &stepContext{Context: ctx, f: f, i: int32(i)}
+	}
+	c := &r.contexts[r.used]
+	r.used++
+	c.Context, c.f, c.i = ctx, f, int32(i)
+	return c
+}
+
+// outcome is what is known about an action that is to be undone.
+func (m *mark) outcome() Outcome {
+	if m.stage == applied {
+		return Applied
+	}
+	return Unknown
+}
+
+// A measure is the time of an attempt, taken only if somebody wants to know.
+type measure struct {
+	r     *run
+	from  int64
+	taken bool
+}
+
+func (r *run) measure() measure {
+	if r.cfg.Hooks.StepDone == nil {
+		return measure{}
+	}
+	return measure{r, r.time.now(), true}
+}
+
+// done tells how an attempt ended. wait is the time to the next one, negative if
+// there is none.
+func (t measure) done(ctx context.Context, f *frame, i int, undo bool, a answer, wait time.Duration) {
+	if !t.taken {
+		return
+	}
+	m := &f.marks[i]
+	c := &stepContext{Context: ctx, f: f, i: int32(i), attempt: m.attempt}
+	if undo {
+		c.attempt, c.undoing, c.outcome = m.undoAttempt, true, m.outcome()
+	}
+	e := StepEvent{Info: c.info(), Result: a.outcome, Err: a.err, Took: time.Duration(t.r.time.now() - t.from), Wait: wait}
+	t.r.tell(func() { t.r.observe(ctx, "step done", func() { t.r.cfg.Hooks.StepDone(ctx, e) }) })
+}
+
+// probe asks whether an action took effect. What goes wrong with that changes
+// nothing.
+func (r *run) probe(ctx context.Context, f *frame, i int) (o Outcome) {
+	n, m := &f.nodes[i], &f.marks[i]
+	c := &stepContext{Context: ctx, f: f, i: int32(i), attempt: m.attempt}
+	if n.timeout > 0 {
+		limited, free := r.time.limited(ctx, n.timeout)
+		defer free()
+		c.Context = limited
+	}
+	safely(func() {
+		answered, err := n.probe(c, f.state)
+		if err == nil && answered <= Rejected {
+			o = answered
+		}
+	}, func(*PanicError) {})
+	return o
+}

@@ -1,0 +1,117 @@
+package saga
+
+import (
+	"context"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/benbjohnson/clock"
+)
+
+// Clock tells a run the time. A *clock.Mock and a clock.New() of
+// github.com/benbjohnson/clock both satisfy it. An implementation must be safe
+// for concurrent use.
+type Clock interface {
+	Now() time.Time
+	Since(t time.Time) time.Duration
+	AfterFunc(d time.Duration, f func()) *clock.Timer
+}
+
+// never is an instant that does not come.
+const never int64 = math.MaxInt64
+
+// after is the instant d after t; never if that cannot be told any more.
+func after(t int64, d time.Duration) int64 {
+	switch {
+	case d > 0 && t > never-int64(d):
+		return never
+	case d < 0 && t < math.MinInt64-int64(d):
+		return math.MinInt64
+	}
+	return t + int64(d)
+}
+
+// left is the time from now to an instant, however far that is.
+func left(instant, now int64) time.Duration {
+	if now < 0 && instant > never+now {
+		return time.Duration(never)
+	}
+	return time.Duration(instant - now)
+}
+
+// A timeline turns a clock into nanoseconds since a base, which it reads when it
+// is first asked: most runs in memory never look at the clock.
+type timeline struct {
+	clock Clock // nil: system time, at half the cost of an interface
+	first int64 // the first reading
+	once  sync.Once
+	base  time.Time
+}
+
+func (t *timeline) begin() {
+	if t.clock == nil {
+		t.base = time.Now()
+	} else {
+		t.base = t.clock.Now()
+	}
+	t.base = t.base.Add(-time.Duration(t.first))
+}
+
+// now is Since(base) rather than Now(): it reads one clock instead of two.
+func (t *timeline) now() int64 {
+	t.once.Do(t.begin)
+	if t.clock == nil {
+		return int64(time.Since(t.base))
+	}
+	return int64(t.clock.Since(t.base))
+}
+
+// date is the instant of a reading of now.
+func (t *timeline) date(now int64) time.Time { return t.base.Add(time.Duration(now)) }
+
+// afterFunc runs f on a goroutine of its own once d has passed. stop reports
+// whether it came in time, but a Mock may run f all the same: f has to check that
+// it is still wanted, or do no harm.
+func (t *timeline) afterFunc(d time.Duration, f func()) (stop func() bool) {
+	switch {
+	case d <= 0: // a Mock would wait for its next Add
+		go f()
+		return func() bool { return false }
+	case t.clock == nil:
+		return time.AfterFunc(d, f).Stop
+	default:
+		return t.clock.AfterFunc(d, f).Stop
+	}
+}
+
+// pause waits until d has passed or ctx has ended, and reports whether ctx has
+// not.
+func (t *timeline) pause(ctx context.Context, d time.Duration) bool {
+	if d > 0 {
+		over := make(chan struct{})
+		stop := t.afterFunc(d, func() { close(over) })
+		defer stop()
+		select {
+		case <-over:
+		case <-ctx.Done():
+		}
+	}
+	return ctx.Err() == nil // of two at once the end counts
+}
+
+// limited is ctx with an end after d, whose cause is context.DeadlineExceeded. With
+// a Clock it has no Deadline: one of a Mock lies in 1970, and real I/O would fail
+// at once.
+func (t *timeline) limited(ctx context.Context, d time.Duration) (context.Context, func()) {
+	if t.clock == nil {
+		ctx, cancel := context.WithTimeoutCause(ctx, d, context.DeadlineExceeded)
+		return ctx, cancel
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := t.afterFunc(d, func() { cancel(context.DeadlineExceeded) })
+	return ctx, func() {
+		stop()
+		cancel(context.Canceled)
+	}
+}

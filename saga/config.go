@@ -1,0 +1,67 @@
+package saga
+
+import (
+	"context"
+	"time"
+)
+
+// RunConfig is about one run in memory. The zero RunConfig is valid.
+type RunConfig struct {
+	// ID is the name of the run, a part of idempotency keys. Up to 256 bytes.
+	// Empty: a random one, made when somebody asks.
+	ID string
+
+	// Grace is how long compensation may take as a whole, and so may the work
+	// from the pivot on, once the context has ended or an attempt has failed.
+	// Then contexts are cancelled, nothing more is started, and the run is stuck.
+	// Zero: 30s. Negative: no limit.
+	Grace time.Duration
+
+	// Retry and UndoRetry fill what steps leave zero.
+	Retry, UndoRetry Retry
+
+	// Clock tells the time. Nil: system time.
+	Clock Clock
+
+	// Rand is for jitter and for a random ID. It must be safe for concurrent
+	// use. Nil: math/rand/v2.
+	Rand func() uint64
+
+	// Hooks observe the run.
+	Hooks Hooks
+
+	// Around wraps every attempt of Do, apply and Undo, for tracing and limits,
+	// inside of its timeout. What it returns is the result of the attempt; it may
+	// call next any number of times. Nil: nothing.
+	Around func(ctx context.Context, info StepInfo, next func(context.Context) error) error
+}
+
+const (
+	defaultGrace = 30 * time.Second
+	maxID        = 256
+)
+
+func (c *RunConfig) validate() error {
+	var p problems
+	p.check(len(c.ID) <= maxID, "ID", c.ID, "at most 256 bytes")
+	c.Retry.check(&p, "Retry")
+	c.UndoRetry.check(&p, "UndoRetry")
+	return p.invalid("Run")
+}
+
+func (c *RunConfig) grace() time.Duration {
+	if c.Grace == 0 {
+		return defaultGrace
+	}
+	return c.Grace
+}
+
+// retry is the policy of an action in memory, where it is tried once, since the
+// caller can try again.
+func (c *RunConfig) retry(own Retry) Retry {
+	return own.or(c.Retry).or(Retry{Attempts: 1}).usual()
+}
+
+func (c *RunConfig) undoRetry(own Retry) Retry {
+	return own.or(c.UndoRetry).or(Retry{Attempts: 3}).usual()
+}

@@ -1,0 +1,312 @@
+package saga
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mainstay-go/mainstay/saga/internal/core"
+)
+
+// A recorder is what a durable run has besides: where it writes what happens. What
+// has happened is collected, and written when something depends on it: before user
+// code runs, when it waits, and at the end.
+type recorder struct {
+	journal  core.Journal
+	tags     map[string]string // labels of the run
+	maxState int
+	crashes  int // how many within one step are too many
+	turn     chan struct{}
+	events   []core.Event // not yet written
+	owed     []func()     // hooks for them
+	wake     int64        // the earliest instant that a step waits for; never: none
+	severed  error        // why nothing can be written any more
+
+	stepTimeout time.Duration // of steps that have none; 0: none, as in memory
+	undoing     bool          // it was decided to go back
+	signals     map[string][]byte
+}
+
+// note collects an event. In memory it does nothing.
+func (r *run) note(e core.Event) {
+	e.At = r.time.date(r.time.now())
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = append(r.events, e)
+}
+
+// flush writes what was collected, one at a time, and runs the hooks for it. It
+// reports whether that worked.
+func (r *run) flush() bool {
+	r.turn <- struct{}{} // rather than a mutex, so that a testing/synctest bubble sees the wait
+	defer func() { <-r.turn }()
+	r.mu.Lock()
+	events, owed, severed := r.events, r.owed, r.severed
+	r.events, r.owed = nil, nil
+	r.mu.Unlock()
+	if severed != nil {
+		return false
+	}
+	if len(events) > 0 {
+		if err := r.journal.Append(events); err != nil {
+			r.mu.Lock()
+			r.severed = err
+			r.mu.Unlock()
+			return false
+		}
+	}
+	for _, tell := range owed {
+		tell()
+	}
+	return true
+}
+
+// tell runs a hook when what it is about is written.
+func (r *run) tell(hook func()) {
+	if r.journal == nil {
+		hook()
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.owed = append(r.owed, hook)
+}
+
+// begin records that an attempt begins, and reports whether that is written.
+func (r *run) begin(f *frame, i int, undo bool) bool {
+	if r.journal == nil {
+		return true
+	}
+	m := &f.marks[i]
+	e := core.Event{Kind: core.Started, Step: f.path(i), Of: f.of(i), Attempt: int(m.attempt) + 1, Pivot: f.nodes[i].pivot}
+	if undo {
+		e.Kind, e.Attempt = core.UndoStarted, int(m.undoAttempt)+1
+	}
+	r.note(e)
+	return r.flush()
+}
+
+// keep encodes the state after an attempt that was applied. If that does not work
+// nobody would know of it, so the attempt counts as unknown.
+func (r *run) keep(f *frame, i int) answer {
+	if r.journal == nil {
+		return answer{outcome: Applied}
+	}
+	if err := r.encode(f); err != nil {
+		return answer{err: fmt.Errorf("%s: %w", f.path(i), err), final: true}
+	}
+	return answer{outcome: Applied}
+}
+
+var errStateSize = errors.New("the state is larger than Config.MaxState")
+
+// encode makes saved what the state is now. changed data is written with the next
+// event of the frame.
+func (r *run) encode(f *frame) error {
+	data, err := f.prog.codec.Marshal(f.state)
+	switch {
+	case err != nil:
+		return err
+	case len(data) > r.maxState:
+		return errStateSize
+	}
+	f.next = data
+	return nil
+}
+
+// recordDone records that a step is applied, and the state if it has changed.
+func (r *run) recordDone(f *frame, i int) {
+	if r.journal == nil {
+		return
+	}
+	r.note(core.Event{
+		Kind: core.Done, Step: f.path(i), Of: f.of(i), Attempt: int(f.marks[i].attempt), Outcome: uint8(Applied),
+		Pivot: f.nodes[i].pivot, Data: r.changed(f),
+	})
+	if f.up != nil && f.up.nodes[f.at].kind != KindSub { // others may run for long
+		r.flush()
+	}
+}
+
+// changed is the state of a frame if it is not what was recorded last.
+func (r *run) changed(f *frame) []byte {
+	if f.next == nil || string(f.next) == string(f.saved) {
+		return nil
+	}
+	f.saved = f.next
+	return f.saved
+}
+
+// recordFailed records an attempt of Do that was not applied.
+func (r *run) recordFailed(f *frame, i int, a answer, final bool, wake int64) {
+	if r.journal == nil {
+		return
+	}
+	m := &f.marks[i]
+	_ = r.encode(f) // what was written before it failed is kept if it can be
+	e := core.Event{
+		Kind: core.Failed, Step: f.path(i), Of: f.of(i), Attempt: int(m.attempt), Outcome: uint8(a.outcome),
+		Tainted: m.tainted, Final: final, Err: text(a.err), Data: r.changed(f),
+	}
+	if wake > 0 {
+		e.Wake = r.time.date(wake)
+		r.detailWake(m, wake)
+	}
+	r.note(e)
+}
+
+func (r *run) detailWake(m *mark, wake int64) { m.detail().wake = wake }
+
+// recordStatus records that a run has ended, or is stuck.
+func (r *run) recordStatus(to Status) {
+	switch {
+	case r.journal == nil:
+	case to.Ended():
+		r.note(core.Event{Kind: core.Ended, Status: uint8(to)})
+	case to == Stuck:
+		f := r.failure
+		r.note(core.Event{Kind: core.Stuck, Step: f.Step, Outcome: uint8(f.Outcome), Reason: uint8(f.Reason), Err: text(f.Err)})
+	}
+}
+
+// recordBack records that the run goes back, and why.
+func (r *run) recordBack() {
+	if r.journal == nil || r.undoing {
+		return
+	}
+	r.undoing = true
+	r.note(core.Event{Kind: core.Aborting, Step: r.failure.Step, Outcome: uint8(r.failure.Outcome), Err: text(r.failure.Err)})
+}
+
+// park notes an instant that a step waits for; never: it waits for a signal.
+func (r *run) park(f *frame, wake int64) flow {
+	if !r.irreversible() {
+		wake = min(wake, f.deadline)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.wake = min(r.wake, wake)
+	return parked
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// A past is an error that was recorded: its text is all that is left of it.
+type past string
+
+func (p past) Error() string { return string(p) }
+
+func pastError(text string) error {
+	if text == "" {
+		return nil
+	}
+	return past(text)
+}
+
+// until is an instant of others on the clock of this run; 0: none. What is over is
+// 1, which is over, too.
+func (r *run) until(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return max(1, r.since(t))
+}
+
+// stopping reports whether the engine has been told to stop, or has lost the run.
+func (r *run) stopping() bool { return r.journal != nil && r.ctx.Err() != nil }
+
+// interrupted is the end of an attempt that was cut short by the engine: it says
+// nothing about the step, and does not count.
+func (r *run) interrupted(f *frame, i int, undo bool) flow {
+	e := core.Event{Kind: core.Interrupted, Step: f.path(i), Attempt: int(f.marks[i].attempt), Verb: verbStop}
+	if undo {
+		e.Attempt = int(f.marks[i].undoAttempt)
+	}
+	r.note(e)
+	return halt
+}
+
+// verbStop tells an attempt that the engine has ended from one that the process did
+// not survive.
+const verbStop = "stop"
+
+// recordWhen records the answer of When.
+func (r *run) recordWhen(f *frame, i int) {
+	if r.journal == nil {
+		return
+	}
+	o := Applied
+	if f.marks[i].stage == off {
+		o = Rejected
+	}
+	r.note(core.Event{Kind: core.Decided, Step: f.path(i), Of: f.of(i), Outcome: uint8(o)})
+}
+
+// recordWake records the instant that Sleep waits for.
+func (r *run) recordWake(f *frame, i int, wake int64) {
+	r.note(core.Event{Kind: core.Waiting, Step: f.path(i), Of: f.of(i), Wake: r.time.date(wake)})
+}
+
+// recordStates records what the states of a saga within, or of the items of ForEach,
+// begin with.
+func (r *run) recordStates(f *frame, i int) error {
+	if r.journal == nil {
+		return nil
+	}
+	kids := f.marks[i].kids
+	items := make([][]byte, len(kids))
+	now := r.time.now()
+	for k, kid := range kids {
+		if err := r.encode(kid); err != nil {
+			return err
+		}
+		kid.saved, kid.begun = kid.next, now
+		items[k] = kid.next
+	}
+	r.note(core.Event{Kind: core.Decided, Step: f.path(i), Of: f.of(i), Items: items})
+	return nil
+}
+
+// since is an instant of the past on the clock of this run.
+func (r *run) since(t time.Time) int64 {
+	now := r.time.now()
+	return after(now, t.Sub(r.time.date(now)))
+}
+
+// of is the kind of a step for the journal, in which most are actions.
+func (f *frame) of(i int) string {
+	if k := f.nodes[i].kind; k != KindDo {
+		return string(k)
+	}
+	return ""
+}
+
+// recordProbed records that an action is known not to have had its effect. It goes out
+// with what follows.
+func (r *run) recordProbed(f *frame, i int, final bool) {
+	if r.journal == nil {
+		return
+	}
+	m := &f.marks[i]
+	e := core.Event{Kind: core.Failed, Step: f.path(i), Of: f.of(i), Attempt: int(m.attempt), Outcome: uint8(Rejected), Final: final}
+	if m.more != nil {
+		e.Err = text(m.more.err)
+	}
+	r.note(e)
+}
+
+// recordMerged records the state of a group that has failed, in which what its children
+// wrote is merged.
+func (r *run) recordMerged(f *frame, i int) {
+	if r.journal == nil || r.encode(f) != nil {
+		return
+	}
+	if data := r.changed(f); data != nil {
+		r.note(core.Event{Kind: core.Decided, Step: f.path(i), Of: f.of(i), Final: true, Data: data})
+	}
+}

@@ -1,0 +1,278 @@
+package saga
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+)
+
+// A run is one execution. Its own goroutine goes through the steps; children of
+// groups have goroutines of their own, which it waits for.
+type run struct {
+	frame
+	recorder
+	ctx    context.Context //nolint:containedctx // of the caller
+	cfg    *RunConfig
+	time   timeline
+	status Status
+	used   int32 // of contexts
+	rest   flow  // parked or halt, if that is how far it has come
+
+	idOnce sync.Once
+	id     string
+
+	// What follows the pivot, and a pivot that may be applied, goes by late
+	// instead of ctx. Set by the goroutine of the run alone, before anything
+	// else that looks at it begins.
+	late    *grace
+	unhook  func() bool // of late, from ctx
+	pivoted bool        // the pivot is applied
+	doubt   bool        // it may be
+
+	// mu guards the fields below.
+	mu       sync.Mutex
+	failure  *Error // what ended the forward part; nil: nothing so far
+	panicked bool   // a PanicError of ours is in it, or among its Undo
+
+	// Most sagas are short: with these a run is one piece of memory.
+	few      [few]mark
+	contexts [few]stepContext
+}
+
+const few = 4
+
+// A flow is how a part of the forward way has ended.
+type flow uint8
+
+const (
+	onward flow = iota // it is done
+	parked             // it has to wait, and somebody goes on with it later
+	back               // the run has to go back
+	stuck              // it can neither go on nor back
+	halt               // what happens cannot be recorded any more
+)
+
+func (p *program) run(ctx context.Context, cfg *RunConfig, state any) error {
+	if p.awaits {
+		return fmt.Errorf("saga: %s has an Await, for which there is no signal in memory: start it in an engine", quoted(p.name))
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	r := p.newRun(ctx, cfg, state)
+	r.execute()
+	if r.failure == nil {
+		return nil
+	}
+	if r.panicked {
+		panic(r.failure)
+	}
+	return r.failure
+}
+
+func (p *program) newRun(ctx context.Context, cfg *RunConfig, state any) *run {
+	r := &run{ctx: ctx, cfg: cfg}
+	r.time.clock = cfg.Clock
+	r.frame = frame{run: r, prog: p, nodes: p.nodes, state: state, elem: -1, deadline: never}
+	if n := len(p.nodes); n <= few {
+		r.marks = r.few[:n]
+	} else {
+		r.marks = make([]mark, n)
+	}
+	return r
+}
+
+// execute runs the saga to its end, also if a function of the user's calls
+// runtime.Goexit: then this goroutine ends after that.
+func (r *run) execute() {
+	returned := false
+	defer func() {
+		if r.late != nil {
+			r.unhook()
+			r.late.close()
+		}
+	}()
+	defer func() {
+		if !returned && !r.status.Ended() && r.status != Stuck {
+			r.conclude(r.lost())
+		}
+	}()
+	if r.status == 0 {
+		r.change(Running)
+	}
+	if r.undoing {
+		r.conclude(back)
+	} else {
+		ctx, free := r.timed(r.ctx, &r.frame)
+		defer free()
+		r.conclude(r.forward(ctx, &r.frame))
+	}
+	returned = true
+}
+
+// lost is how the way forward ends when a goroutine exits on it. What has been
+// done is in the marks.
+func (r *run) lost() flow {
+	exit := &PanicError{Goexit: true}
+	if r.irreversible() {
+		r.stick("", Unknown, exit, position{pivoted: r.pivoted}.reason())
+		return stuck
+	}
+	r.fail("", Unknown, exit)
+	return back
+}
+
+// irreversible reports whether the pivot is applied, or may be.
+func (r *run) irreversible() bool { return r.pivoted || r.doubt }
+
+// conclude brings the run to its end.
+func (r *run) conclude(f flow) {
+	switch f {
+	case onward:
+		r.change(Completed)
+	case stuck:
+		r.change(Stuck)
+	case back:
+		r.recordBack()
+		r.change(Compensating)
+		g := r.newGrace()
+		next := stuck
+		defer func() { // also if the goroutine exits
+			g.close()
+			switch {
+			case next == parked || next == halt:
+				r.rest = next
+			case len(r.failure.Undo) == 0:
+				r.change(Compensated)
+			default:
+				r.failure.Reason = UndoFailed
+				r.change(Stuck)
+			}
+		}()
+		g.start()
+		next = r.undoAll(g, &r.frame)
+	case parked, halt:
+		r.rest = f
+	}
+}
+
+// change changes the status.
+func (r *run) change(to Status) {
+	from := r.status
+	if from == to { // it was so already when an earlier process left it
+		return
+	}
+	r.status = to
+	if f := r.failure; f != nil {
+		f.Status = to
+	}
+	r.recordStatus(to)
+	if hook := r.cfg.Hooks.Status; hook != nil {
+		e := StatusEvent{Saga: r.prog.name, Run: r.name(), From: from, To: to, At: r.time.date(r.time.now())}
+		if f := r.failure; f != nil {
+			e.Cause, e.Reason = f.Err, f.Reason
+		}
+		r.tell(func() { r.observe(r.ctx, "status", func() { hook(r.ctx, e) }) })
+	}
+}
+
+// observe runs a hook.
+func (r *run) observe(ctx context.Context, op string, hook func()) {
+	contained := func() {
+		safely(hook, func(p *PanicError) {
+			if p != nil {
+				r.fault(ctx, op, p)
+			}
+		})
+	}
+	if r.journal == nil {
+		contained()
+		return
+	}
+	over := make(chan struct{}) // a hook that exits must not end what goes on without a caller
+	go func() {
+		defer close(over)
+		contained()
+	}()
+	<-over
+}
+
+func (r *run) fault(ctx context.Context, op string, err error) {
+	if hook := r.cfg.Hooks.Fault; hook != nil {
+		safely(func() { hook(ctx, FaultEvent{op, r.prog.name, r.name(), err}) }, func(*PanicError) {})
+	}
+}
+
+// fail notes what ends the forward part. The first failure counts.
+func (r *run) fail(path string, o Outcome, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.failure == nil {
+		r.failure = &Error{Saga: r.prog.name, Run: r.name(), Step: path, Outcome: o, Err: err}
+		var p *PanicError
+		r.panicked = errors.As(err, &p)
+	}
+}
+
+// stick is fail for a run that is stuck.
+func (r *run) stick(path string, o Outcome, err error, why Reason) {
+	r.fail(path, o, err)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.failure.Reason == NoReason {
+		r.failure.Reason = why
+	}
+}
+
+// name is the ID of the run. A random one is made when somebody asks.
+func (r *run) name() string {
+	r.idOnce.Do(func() {
+		if r.id = r.cfg.ID; r.id == "" {
+			random := r.cfg.Rand
+			if random == nil {
+				random = rand.Uint64
+			}
+			var room [26]byte
+			r.id = string(strconv.AppendUint(strconv.AppendUint(room[:0], random(), 36), random(), 36))
+		}
+	})
+	return r.id
+}
+
+func (r *run) labels() map[string]string { return maps.Clone(r.tags) }
+
+// timed is a context that ends when the Timeout of a frame's saga is over.
+func (r *run) timed(ctx context.Context, f *frame) (context.Context, func()) {
+	if f.prog.timeout <= 0 || r.pivoted {
+		return ctx, func() {}
+	}
+	begun := f.begun
+	if r.journal == nil {
+		begun = r.time.now()
+	}
+	f.deadline = min(f.deadline, after(begun, f.prog.timeout))
+	return r.time.limited(ctx, left(f.deadline, r.time.now()))
+}
+
+// over is why there can be no further attempt on the way to the pivot, or nil.
+func (r *run) over(ctx context.Context, f *frame) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if f.deadline != never && r.time.now() >= f.deadline {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// depart makes late the context of the run: the pivot is applied, or may be.
+func (r *run) depart() {
+	if r.late == nil {
+		r.late = r.newGrace()
+		r.unhook = context.AfterFunc(r.ctx, r.late.start)
+	}
+}
