@@ -1,0 +1,93 @@
+package durable
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mainstay-go/mainstay/saga"
+	"github.com/mainstay-go/mainstay/saga/internal/core"
+)
+
+// A Note says who does something to a run, and why. Both are required, and kept in
+// the journal.
+type Note struct{ By, Why string }
+
+func (n Note) check(verb string) error {
+	if n.By == "" || n.Why == "" {
+		return fmt.Errorf("durable: %s: Note is {By: %q, Why: %q}, want both", verb, n.By, n.Why)
+	}
+	return nil
+}
+
+// Resume makes a run that is stuck go on with fresh attempts, and one that waits for
+// another attempt try at once. Otherwise it returns ErrConflict.
+func (e *Engine) Resume(ctx context.Context, id string, note Note) error {
+	return e.operate(ctx, "resume", id, "", note, func(h *Head, res core.Result[*saga.Error]) bool {
+		return h.Status == saga.Stuck || h.Owner == "" && res.Tries
+	})
+}
+
+// Skip says of the step at which a run is stuck that it was settled by hand: it counts
+// as applied, or as undone. Otherwise it returns ErrConflict.
+func (e *Engine) Skip(ctx context.Context, id, step string, note Note) error {
+	return e.operate(ctx, "skip", id, step, note, func(h *Head, res core.Result[*saga.Error]) bool {
+		if h.Status != saga.Stuck || res.End == nil {
+			return false
+		}
+		for _, u := range res.End.Undo {
+			if u.Step == step {
+				return true
+			}
+		}
+		return !res.Undoes && res.End.Step == step
+	})
+}
+
+// Abort makes a run go back, and cancels the attempt under way. Of a run that is stuck
+// at its pivot it says that the pivot had no effect. It does nothing to a run that
+// goes back already. When the pivot is applied, or the run has ended, it returns
+// ErrConflict.
+func (e *Engine) Abort(ctx context.Context, id string, note Note) error {
+	return e.operate(ctx, "abort", id, "", note, func(h *Head, res core.Result[*saga.Error]) bool {
+		return !h.Status.Ended() && !res.Passed
+	})
+}
+
+// Abandon ends a run that is stuck as it is. No code of the saga runs any more.
+// Otherwise it returns ErrConflict.
+func (e *Engine) Abandon(ctx context.Context, id string, note Note) error {
+	return e.operate(ctx, "abandon", id, "", note, func(h *Head, _ core.Result[*saga.Error]) bool {
+		return h.Status == saga.Stuck
+	})
+}
+
+// operate records what an operator wants, if the run is fit for it.
+func (e *Engine) operate(ctx context.Context, verb, id, step string, note Note, fit func(*Head, core.Result[*saga.Error]) bool) error {
+	if err := note.check(verb); err != nil {
+		return err
+	}
+	return e.change(ctx, id, func(h *Head, p program, events []core.Event) (*core.Event, error) {
+		res, err := p.Inspect(core.Job[*saga.RunConfig]{ID: id, Config: &e.run, Events: events})
+		if err != nil && (verb == "skip" || verb == "abort") {
+			return nil, fmt.Errorf("durable: %s %q: %w", verb, id, errors.Join(ErrConflict, err))
+		}
+		if !fit(h, res) {
+			return nil, fmt.Errorf("durable: %s %q, which is %v: %w", verb, id, h.Status, ErrConflict)
+		}
+		if verb == "abort" && res.Undoes {
+			return nil, nil
+		}
+		h.Reason = saga.NoReason
+		switch {
+		case verb == "abandon":
+			h.Status, h.WakeAt = saga.Abandoned, time.Time{}
+		case verb == "abort" || res.Undoes:
+			h.Status, h.WakeAt = saga.Compensating, e.time.now()
+		default:
+			h.Status, h.WakeAt = saga.Running, e.time.now()
+		}
+		return &core.Event{Kind: core.Operator, Verb: verb, Step: step, Status: uint8(h.Status), By: note.By, Why: note.Why}, nil
+	})
+}

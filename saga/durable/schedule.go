@@ -1,0 +1,295 @@
+package durable
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/mainstay-go/mainstay/saga"
+)
+
+// schedule claims runs that are due, as many as there is room for, and executes
+// them.
+func (e *Engine) schedule() {
+	ctx, cancel := context.WithCancel(e.ctx)
+	defer cancel()
+	var changed <-chan struct{}
+	if w, ok := e.store.(Watcher); ok {
+		var err error
+		if changed, err = w.Watch(ctx); err != nil {
+			e.fault(Head{}, "watch", err)
+		}
+	}
+	for {
+		next := e.claim(ctx)
+		if changed == nil && (next < 0 || next > e.cfg.Poll) {
+			next = e.cfg.Poll // nobody tells if there is something new
+		}
+		var over <-chan struct{}
+		stop := func() bool { return true }
+		if next >= 0 {
+			ring := make(chan struct{})
+			over, stop = ring, e.time.afterFunc(next, func() { close(ring) })
+		}
+		select {
+		case <-e.nudge:
+		case <-over:
+		case _, ok := <-changed:
+			if !ok {
+				changed = nil
+			}
+		case <-e.closed:
+			stop()
+			return
+		}
+		stop()
+	}
+}
+
+// sweeping deletes what has been kept long enough, again and again.
+func (e *Engine) sweeping() {
+	ctx, cancel := context.WithCancel(e.ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-e.closed:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	for {
+		if _, err := e.Sweep(ctx); err != nil && ctx.Err() == nil {
+			e.fault(Head{}, "sweep", err)
+		}
+		if !e.time.pause(ctx, sweepEvery) {
+			return
+		}
+	}
+}
+
+const sweepEvery = time.Hour
+
+// claim claims what there is room for, and tells how long there is nothing more;
+// negative: for ever, or until there is room.
+func (e *Engine) claim(ctx context.Context) (next time.Duration) {
+	next = -1
+	for _, sagas := range e.groups() {
+		limit := e.reserve(sagas)
+		if limit == 0 {
+			continue
+		}
+		heads, due, err := e.store.Claim(ctx, ClaimRequest{Owner: e.owner, TTL: e.cfg.Lease, Limit: limit, Sagas: sagas})
+		if err != nil {
+			if ctx.Err() == nil {
+				e.fault(Head{}, "claim", err)
+			}
+			due = e.cfg.Poll
+		}
+		for _, h := range heads {
+			e.execute(h)
+		}
+		e.give(sagas, limit)
+		if len(heads) == limit { // there may be more
+			due = e.more()
+		}
+		if due >= 0 && (next < 0 || due < next) {
+			next = due
+		}
+	}
+	return next
+}
+
+// groups are the sagas whose runs are claimed together: each that has a limit of its
+// own, and all others. Their order is by chance, so that none is always the last.
+func (e *Engine) groups() (all [][]string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var others []string
+	for name, p := range e.programs {
+		if p.MaxRunning() > 0 {
+			all = append(all, []string{name})
+		} else {
+			others = append(others, name)
+		}
+	}
+	if len(others) > 0 {
+		all = append(all, others)
+	}
+	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all
+}
+
+// more is when to ask again if there was as much as there was room for: at once, or
+// when there is room.
+func (e *Engine) more() time.Duration {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.free() > 0 {
+		return 0
+	}
+	return -1
+}
+
+// reserve keeps room for some sagas, and tells how much that is.
+func (e *Engine) reserve(sagas []string) (limit int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closing {
+		return 0
+	}
+	if limit = max(0, e.free()); limit > 1 { // some is left for who is started meanwhile
+		limit = (limit + 1) / 2
+	}
+	if most := e.programs[sagas[0]].MaxRunning(); most > 0 {
+		limit = max(0, min(limit, most-e.running[sagas[0]]))
+		e.running[sagas[0]] += limit
+	}
+	e.reserved += limit
+	return limit
+}
+
+// give gives up the room that was kept. The runs that were claimed have taken it.
+func (e *Engine) give(sagas []string, limit int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.reserved -= limit
+	if e.programs[sagas[0]].MaxRunning() > 0 {
+		e.running[sagas[0]] -= limit
+	}
+}
+
+const plenty = 1024 // at once, if there is no limit
+
+func (e *Engine) free() int {
+	if e.cfg.MaxRunning < 0 {
+		return plenty
+	}
+	return min(plenty, e.cfg.MaxRunning-len(e.active)-e.reserved)
+}
+
+// execute begins to execute a run that was claimed. If this engine is busy with that
+// run still, because a Start of what there is already looks for it, or because its
+// lease was lost, that is over first.
+func (e *Engine) execute(h Head) {
+	e.mu.Lock()
+	if e.active[h.ID] != nil {
+		e.next[h.ID] = h
+		e.mu.Unlock()
+		return
+	}
+	p := e.programs[h.Saga]
+	e.mu.Unlock()
+	x := e.newExecution(p, h)
+	close(x.ready)
+	if !e.enter(x, false) { // it is closed
+		x.release(e.time.now())
+	}
+}
+
+// enter counts an execution and starts it, unless the engine is closing, or it is
+// new and there is no room for it.
+func (e *Engine) enter(x *execution, fresh bool) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	most := x.program.MaxRunning()
+	switch {
+	case e.closing || e.active[x.head.ID] != nil,
+		fresh && (e.free() <= 0 || most > 0 && e.running[x.head.Saga] >= most):
+		return false
+	}
+	e.active[x.head.ID] = x
+	e.running[x.head.Saga]++
+	e.crew.Go(x.perform)
+	return true
+}
+
+// finished takes out an execution that is over.
+func (e *Engine) finished(x *execution) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.active, x.head.ID)
+	e.running[x.head.Saga]--
+	if h, ok := e.next[x.head.ID]; ok {
+		delete(e.next, x.head.ID)
+		e.crew.Go(func() { e.execute(h) })
+	}
+	e.wake()
+}
+
+// tell wakes those who wait for a run.
+func (e *Engine) tell(id string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, ch := range e.waiting[id] {
+		close(ch)
+	}
+	delete(e.waiting, id)
+}
+
+func (e *Engine) maxState() int {
+	if e.cfg.MaxState < 0 {
+		return int(^uint(0) >> 1)
+	}
+	return e.cfg.MaxState
+}
+
+// fault reports what is no outcome of a step.
+func (e *Engine) fault(h Head, op string, err error) {
+	hook := e.cfg.Hooks.Fault
+	if hook == nil || errors.Is(err, ErrClosed) {
+		return
+	}
+	over := make(chan struct{}) // one that exits must not end what goes on without a caller
+	go func() {
+		defer close(over)
+		defer func() { _ = recover() }()
+		hook(context.Background(), saga.FaultEvent{Op: op, Saga: h.Saga, Run: h.ID, Err: err})
+	}()
+	<-over
+}
+
+// ends are how runs have failed that this engine has executed last, with all that is
+// lost when an error is recorded but its text.
+type ends struct {
+	byID  map[string]end
+	order []string
+}
+
+type end struct {
+	rev uint64
+	err *saga.Error
+}
+
+// maxEnds is how many are kept.
+const maxEnds = 1024
+
+// keep keeps how a run has failed, which its head says from a Rev on.
+func (e *Engine) keep(id string, rev uint64, err *saga.Error) {
+	if err == nil {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.ends.byID == nil {
+		e.ends.byID = make(map[string]end)
+	}
+	if _, ok := e.ends.byID[id]; !ok {
+		if len(e.ends.order) == maxEnds {
+			delete(e.ends.byID, e.ends.order[0])
+			e.ends.order = e.ends.order[1:]
+		}
+		e.ends.order = append(e.ends.order, id)
+	}
+	e.ends.byID[id] = end{rev, err}
+}
+
+// kept is how a run has failed, as this engine remembers it, or as it was recorded.
+func (e *Engine) kept(h Head, recorded *saga.Error) *saga.Error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if k, ok := e.ends.byID[h.ID]; ok && k.rev == h.Rev {
+		return k.err
+	}
+	return recorded
+}

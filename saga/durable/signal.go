@@ -1,0 +1,112 @@
+package durable
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mainstay-go/mainstay/saga"
+	"github.com/mainstay-go/mainstay/saga/internal/core"
+)
+
+// SignalConfig says whom a signal is for.
+type SignalConfig struct {
+	Run     string // required: the ID of the run
+	Step    string // required: the path of an Await step
+	DedupID string // of this signal: sent twice it is accepted twice and counts once. Empty: none
+}
+
+// Signal gives a run the signal that an Await step waits for, or will. The first one
+// counts. ErrConflict: there was another one, or the run has ended. ErrNotFound: there
+// is no such run, or no such step. It is durable on return.
+func Signal[T any](ctx context.Context, e *Engine, id, step string, v T) error {
+	return SignalWith(ctx, e, SignalConfig{Run: id, Step: step}, v)
+}
+
+// SignalWith is [Signal] with a config.
+func SignalWith[T any](ctx context.Context, e *Engine, cfg SignalConfig, v T) error {
+	return e.change(ctx, cfg.Run, func(h *Head, p program, events []core.Event) (*core.Event, error) {
+		step, data, err := p.EncodeSignal(cfg.Step, v)
+		switch {
+		case err != nil:
+			return nil, err
+		case step == "":
+			return nil, fmt.Errorf("durable: the saga %q has no Await step %q: %w", p.Name(), cfg.Step, ErrNotFound)
+		}
+		for i := range events {
+			if old := &events[i]; old.Kind == core.Signal && p.Present(old.Step) == step {
+				if cfg.DedupID != "" && old.By == cfg.DedupID {
+					return nil, nil
+				}
+				return nil, fmt.Errorf("durable: step %q of run %q has its signal: %w", cfg.Step, cfg.Run, ErrConflict)
+			}
+		}
+		if h.Status.Ended() {
+			return nil, fmt.Errorf("durable: run %q has ended, it is %v: %w", cfg.Run, h.Status, ErrConflict)
+		}
+		if h.Status == saga.Waiting {
+			h.WakeAt = e.time.now()
+		}
+		return &core.Event{Kind: core.Signal, Step: step, By: cfg.DedupID, Data: data}, nil
+	})
+}
+
+// change adds an event to a run that perhaps somebody else executes. plan says which,
+// nil for none, and may change the head; it is asked again if the run has changed.
+func (e *Engine) change(ctx context.Context, id string, plan func(h *Head, p program, events []core.Event) (*core.Event, error)) error {
+	if e == nil || e.store == nil {
+		return errors.New("durable: nil or zero Engine, use Open")
+	}
+	if err := checkCall(ctx, id); err != nil {
+		return err
+	}
+	if e.isClosing() {
+		return ErrClosed
+	}
+	for {
+		h, data, err := e.store.Load(ctx, id)
+		if err != nil {
+			return err
+		}
+		e.mu.Lock()
+		p := e.programs[h.Saga]
+		e.mu.Unlock()
+		if p == nil {
+			return fmt.Errorf("durable: run %q is one of the saga %q, which is not registered", id, h.Saga)
+		}
+		events := decodeAll(data)
+		at := h.Rev
+		event, err := plan(&h, p, events)
+		if event == nil || err != nil {
+			return err
+		}
+		event.At, h.UpdatedAt = e.time.now(), e.time.now()
+		encoded, err := encodeAll([]core.Event{*event})
+		if err != nil {
+			return err
+		}
+		if err = e.store.Append(ctx, at, h, 0, encoded); err == nil {
+			e.heard(id, event)
+			return nil
+		}
+		if !errors.Is(err, ErrConflict) {
+			return err
+		}
+		if !e.time.pause(ctx, time.Millisecond) {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// heard makes this engine notice at once what was added to a run.
+func (e *Engine) heard(id string, event *core.Event) {
+	e.mu.Lock()
+	x := e.active[id]
+	e.mu.Unlock()
+	if x != nil && event.Kind == core.Operator {
+		x.end(errReload)
+	}
+	e.wake()
+	e.tell(id)
+}
