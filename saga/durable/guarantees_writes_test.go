@@ -125,6 +125,7 @@ func TestG32_OrderAndNumberOfWrites(t *testing.T) {
 				run, err := h.start(t, e, def)
 				require.NoError(t, err)
 				_, _ = run.Wait(t.Context())
+				synctest.Wait() // the last write shows to others before it is noted here
 				assert.Equal(t, h.want, l.all())
 				assert.Equal(t, h.ends, seen(t, e, "r1").Head.Status)
 				seal(t, e)

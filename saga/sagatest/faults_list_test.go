@@ -325,32 +325,5 @@ func faultsOfWatch() map[string]finding {
 			}()
 			return once, err
 		}),
-		"closed when others leave": watching(func(ctx context.Context, f *faulty) (<-chan struct{}, error) {
-			ours := make(chan struct{}, 1)
-			f.locked(func() { f.hints = append(f.hints, ours) })
-			hints, err := f.MemoryStore.Watch(ctx)
-			go func() {
-				for {
-					select {
-					case <-hints:
-						f.locked(func() {
-							if f.calls == 0 && len(ours) == 0 {
-								ours <- struct{}{}
-							}
-						})
-					case <-ctx.Done():
-						f.locked(func() {
-							if f.calls++; f.calls == 1 {
-								for _, c := range f.hints {
-									close(c)
-								}
-							}
-						})
-						return
-					}
-				}
-			}()
-			return ours, err
-		}),
 	}
 }
