@@ -193,15 +193,21 @@ func (r *run) ask(ctx context.Context, f *frame, i int, v verdict) verdict {
 	return v
 }
 
+// settle notes that the Do of a step has taken effect, whether it is run, folded from a
+// journal or skipped by an operator. Past the pivot the run outlives its context.
+func (r *run) settle(n *node, m *mark) {
+	m.stage, m.tainted = applied, false
+	if n.pivot {
+		r.depart()
+		r.pivoted, r.doubt = true, false
+	}
+}
+
 // conclusion ends a step that has no further attempt.
 func (r *run) conclusion(f *frame, i int, v verdict, a answer, cause error) flow {
 	n, m := &f.nodes[i], &f.marks[i]
 	if v == settled {
-		m.stage, m.tainted = applied, false
-		if n.pivot {
-			r.depart()
-			r.pivoted, r.doubt = true, false
-		}
+		r.settle(n, m)
 		r.recordDone(f, i)
 		return onward
 	}

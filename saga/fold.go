@@ -102,12 +102,8 @@ func (r *run) applyTo(f *frame, i int, e *core.Event) error {
 		if n.pivot != e.Pivot {
 			return &changedError{e.Step, "is the pivot no more, or only now"}
 		}
-		m.stage, m.tainted = applied, false
+		r.settle(n, m)
 		m.more.open, m.more.crashes = false, 0
-		if n.pivot {
-			r.depart()
-			r.pivoted, r.doubt = true, false
-		}
 		f.settledIn(r)
 	case core.Failed:
 		d := m.detail()

@@ -35,11 +35,7 @@ func (r *run) operated(e *core.Event) error {
 			return nil
 		}
 		r.failure = nil
-		m.stage, m.tainted = applied, false
-		if n.pivot {
-			r.depart()
-			r.pivoted, r.doubt = true, false
-		}
+		r.settle(n, m)
 	case "abandon":
 		if r.status = Abandoned; r.failure != nil {
 			r.failure.Status = Abandoned

@@ -27,7 +27,7 @@ type recorder struct {
 	signals     map[string][]byte
 }
 
-// note collects an event. In memory it does nothing.
+// note collects an event. A run in memory has no journal, and its callers do not come here.
 func (r *run) note(e core.Event) {
 	e.At = r.time.date(r.time.now())
 	r.mu.Lock()
@@ -100,8 +100,8 @@ func (r *run) keep(f *frame, i int) answer {
 
 var errStateSize = errors.New("the state is larger than Config.MaxState")
 
-// encode makes saved what the state is now. changed data is written with the next
-// event of the frame.
+// encode makes next what the state is now: it is written with the next event of the
+// frame, and is saved from then on.
 func (r *run) encode(f *frame) error {
 	data, err := f.prog.codec.Marshal(f.state)
 	switch {
@@ -150,12 +150,10 @@ func (r *run) recordFailed(f *frame, i int, a answer, final bool, wake int64) {
 	}
 	if wake > 0 {
 		e.Wake = r.time.date(wake)
-		r.detailWake(m, wake)
+		m.detail().wake = wake
 	}
 	r.note(e)
 }
-
-func (r *run) detailWake(m *mark, wake int64) { m.detail().wake = wake }
 
 // recordStatus records that a run has ended, or is stuck.
 func (r *run) recordStatus(to Status) {
