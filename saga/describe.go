@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+
+	"github.com/mainstay-go/mainstay/saga/internal/core"
 )
 
 // A StepPlan is a step as drawings and checkers see it.
@@ -155,7 +157,7 @@ func (s *Saga[S]) DOT() string {
 func (p *program) Draw(inDOT bool, became map[string]string) string {
 	d, in, begin, end := drawing{became: became}, notation(mermaid{}), "flowchart TD", ""
 	if inDOT {
-		in, begin, end = dot{}, "digraph "+dotText(p.name)+" {", "}"
+		in, begin, end = dot{}, "digraph "+core.DOTText(p.name)+" {", "}"
 	}
 	d.line(begin)
 	d.depth++

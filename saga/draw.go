@@ -1,9 +1,10 @@
 package saga
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/mainstay-go/mainstay/saga/internal/core"
 )
 
 // A drawing is a flowchart that grows line by line.
@@ -108,7 +109,7 @@ func (mermaid) step(id string, s StepPlan, became string) string {
 	if became != "" {
 		right += ":::" + became
 	}
-	return id + left + mermaidText(label(s)) + right
+	return id + left + core.MermaidText(label(s)) + right
 }
 
 func (mermaid) legend() []string {
@@ -119,7 +120,7 @@ func (mermaid) legend() []string {
 }
 
 func (mermaid) open(id string, s StepPlan) string {
-	return "subgraph " + id + "[" + mermaidText(label(s)) + "]"
+	return "subgraph " + id + "[" + core.MermaidText(label(s)) + "]"
 }
 
 func (mermaid) shut() string { return "end" }
@@ -129,23 +130,6 @@ func (mermaid) arrow(from, to string, when bool) string {
 		return from + " -. when .-> " + to
 	}
 	return from + " --> " + to
-}
-
-// mermaidText quotes a text of any content. All but plain characters become
-// entities, so that none of it is taken for a part of the language or for HTML.
-func mermaidText(s string) string {
-	var b strings.Builder
-	b.WriteByte('"')
-	for _, r := range s {
-		switch {
-		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', strings.ContainsRune(" .-_()/,", r):
-			b.WriteRune(r)
-		default:
-			fmt.Fprintf(&b, "#%d;", r)
-		}
-	}
-	b.WriteByte('"')
-	return b.String()
 }
 
 // dot is the language of https://graphviz.org.
@@ -163,13 +147,13 @@ func (dot) step(id string, s StepPlan, became string) string {
 	if color != "" {
 		shape += ", style=filled, fillcolor=" + color
 	}
-	return id + " [shape=" + shape + ", label=" + dotText(label(s)) + "];"
+	return id + " [shape=" + shape + ", label=" + core.DOTText(label(s)) + "];"
 }
 
 func (dot) legend() []string { return nil }
 
 func (dot) open(id string, s StepPlan) string {
-	return "subgraph cluster_" + id + " { label=" + dotText(label(s)) + ";"
+	return "subgraph cluster_" + id + " { label=" + core.DOTText(label(s)) + ";"
 }
 
 func (dot) shut() string { return "}" }
@@ -179,10 +163,4 @@ func (dot) arrow(from, to string, when bool) string {
 		return from + " -> " + to + " [style=dashed, label=\"when\"];"
 	}
 	return from + " -> " + to + ";"
-}
-
-// dotText quotes a text of any content. In a quoted string of DOT only the quote and
-// the backslash mean something.
-func dotText(s string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }

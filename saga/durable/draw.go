@@ -16,7 +16,7 @@ func (r *Record) Mermaid() string {
 	var b strings.Builder
 	b.WriteString("flowchart TD\n")
 	for i, e := range r.Events {
-		fmt.Fprintf(&b, "  e%d[\"%s\"]\n", i, entities(e.Kind+" "+e.Step))
+		fmt.Fprintf(&b, "  e%d[%s]\n", i, core.MermaidText(e.Kind+" "+e.Step))
 		if i > 0 {
 			fmt.Fprintf(&b, "  e%d --> e%d\n", i-1, i)
 		}
@@ -32,7 +32,7 @@ func (r *Record) DOT() string {
 	var b strings.Builder
 	b.WriteString("digraph run {\n")
 	for i, e := range r.Events {
-		fmt.Fprintf(&b, "  e%d [label=\"%s\"];\n", i, strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(e.Kind+" "+e.Step))
+		fmt.Fprintf(&b, "  e%d [label=%s];\n", i, core.DOTText(e.Kind+" "+e.Step))
 		if i > 0 {
 			fmt.Fprintf(&b, "  e%d -> e%d;\n", i-1, i)
 		}
@@ -74,17 +74,4 @@ func withoutNumbers(path string) string {
 		}
 	}
 	return strings.Join(names, "/")
-}
-
-// entities is a text of any content for a quoted label of Mermaid.
-func entities(s string) string {
-	var b strings.Builder
-	for _, r := range s {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(" .-_()/,", r) {
-			b.WriteRune(r)
-		} else {
-			fmt.Fprintf(&b, "#%d;", r)
-		}
-	}
-	return b.String()
 }
