@@ -9,13 +9,13 @@ import (
 
 // action makes attempts of a step until it is applied, there is no further one, or
 // it has to wait. It may begin where an earlier process has left it.
-func (r *run) action(own context.Context, f *frame, i int) flow {
+func (r *run) action(own *origin, f *frame, i int) flow {
 	n, m := &f.nodes[i], &f.marks[i]
 	a, wake := m.latest()
 	for {
-		ctx := r.present(own)
+		ctx := r.present(own, f)
 		if a.final { // and the process ended before anything came of it
-			at, _ := r.standing(f, i)
+			at := r.standing(f, i)
 			return r.conclusion(f, i, r.ask(ctx, f, i, at.decide(a)), a, nil)
 		}
 		if m.attempt > 0 {
@@ -26,7 +26,7 @@ func (r *run) action(own context.Context, f *frame, i int) flow {
 			if v != again {
 				return r.conclusion(f, i, v, a, cause)
 			}
-			ctx = r.present(own) // Probe may have found that the pivot is not applied
+			ctx = r.present(own, f) // Probe may have found that the pivot is not applied
 		}
 		if !r.begin(f, i, false) {
 			return halt
@@ -42,7 +42,7 @@ func (r *run) action(own context.Context, f *frame, i int) flow {
 		}
 		if a.outcome == Unknown {
 			r.taint(n, m)
-			ctx = r.present(own)
+			ctx = r.present(own, f)
 		}
 		if r.stopping() {
 			return r.interrupted(f, i, false)
@@ -64,9 +64,9 @@ func (r *run) action(own context.Context, f *frame, i int) flow {
 
 // present is the context for the next attempt of a step, own unless that does not
 // matter any more.
-func (r *run) present(own context.Context) context.Context {
+func (r *run) present(own *origin, f *frame) *origin {
 	if r.doubt {
-		return r.late
+		return r.late.of(f)
 	}
 	return own
 }
@@ -90,26 +90,25 @@ func (r *run) taint(n *node, m *mark) {
 }
 
 // standing is where a step stands after its latest attempt.
-func (r *run) standing(f *frame, i int) (position, Retry) {
+func (r *run) standing(f *frame, i int) position {
 	n, m := &f.nodes[i], &f.marks[i]
-	retry := r.cfg.retry(n.retry)
 	return position{
 		pivot:   n.pivot,
 		pivoted: r.pivoted,
 		tainted: m.tainted,
-		left:    retry.left(int(m.tries)),
-		ownLeft: n.retry.Attempts == 0 || n.retry.left(int(m.tries)),
-	}, retry
+		left:    allows(r.cfg.attempts(&n.retry), m.tries),
+		ownLeft: n.retry.Attempts == 0 || allows(n.retry.Attempts, m.tries),
+	}
 }
 
 // ponder decides what follows from an attempt that was not applied. wait is the time
 // to the next one, negative if there is none; cause is why there can be none, if it
 // is not the answer alone.
 func (r *run) ponder(ctx context.Context, f *frame, i int, a answer) (v verdict, wait time.Duration, cause error) {
-	at, retry := r.standing(f, i)
+	at := r.standing(f, i)
 	if v = at.decide(a); v == again {
 		if wait = a.after; wait == 0 {
-			wait = retry.wait(int(f.marks[i].tries), r.cfg.Rand)
+			wait = r.cfg.wait(f.nodes[i].retry, f.marks[i].tries)
 		}
 	}
 	if cause = r.tooLate(ctx, f, at, wait); cause != nil && v == again {
@@ -126,7 +125,7 @@ func (r *run) another(ctx context.Context, f *frame, i int, wake int64) (v verdi
 	if wake > 0 {
 		r.time.pause(ctx, left(wake, r.time.now()))
 	}
-	at, _ := r.standing(f, i)
+	at := r.standing(f, i)
 	if cause = r.tooLate(ctx, f, at, 0); cause != nil {
 		v = at.overdue()
 	}
@@ -182,7 +181,7 @@ func (r *run) ask(ctx context.Context, f *frame, i int, v verdict) verdict {
 		r.late.close()
 		r.late, r.doubt = nil, false
 	}
-	at, _ := r.standing(f, i)
+	at := r.standing(f, i)
 	switch {
 	case v == again:
 		v = at.decide(answer{outcome: Rejected, again: true})
@@ -225,7 +224,7 @@ func (r *run) conclusion(f *frame, i int, v verdict, a answer, cause error) flow
 		err = fmt.Errorf("%w: %s: %w", cause, path, err)
 	}
 	if v == halted {
-		at, _ := r.standing(f, i)
+		at := r.standing(f, i)
 		r.stick(path, o, err, at.reason())
 		return stuck
 	}

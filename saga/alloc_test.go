@@ -36,8 +36,8 @@ func TestAllocations(t *testing.T) {
 		steps []saga.Step[state]
 		most  float64
 	}{
-		"one step":                  {[]saga.Step[state]{a}, 2},
-		"three steps":               {[]saga.Step[state]{a, b, step("c", ok)}, 2},
+		"one step":                  {[]saga.Step[state]{a}, 1},
+		"three steps":               {[]saga.Step[state]{a, b, step("c", ok)}, 1},
 		"four, one left out":        {[]saga.Step[state]{a, b, when, step("c", ok)}, 2},
 		"the last is rejected":      {[]saga.Step[state]{a, b, step("c", says(rejected))}, 16},
 		"rejected ten times":        {[]saga.Step[state]{a, b, again}, 16 + 9*3},

@@ -11,8 +11,12 @@ import (
 // function does, it is waited for, and what it has come to is noted before
 // anything else happens: after a Goexit the answer is lost with the goroutine, but
 // the mark tells that nobody knows what came of it.
-func (r *run) attempt(ctx context.Context, f *frame, i int, undo bool) (a answer) {
+func (r *run) attempt(ctx *origin, f *frame, i int, undo bool) (a answer) {
 	n, m := &f.nodes[i], &f.marks[i]
+	if a = r.pending; a.err != nil { // it was made
+		r.pending, m.attempt, m.tries = answer{}, 1, 1
+		return a
+	}
 	c := r.context(ctx, f, i)
 	fn, timeout := n.do, n.timeout
 	if undo {
@@ -36,7 +40,7 @@ func (r *run) attempt(ctx context.Context, f *frame, i int, undo bool) (a answer
 	if timeout > 0 {
 		limited, free := r.time.limited(ctx, timeout)
 		defer free()
-		c.Context = limited
+		c.origin = r.origin(limited, f)
 	}
 	if hook := r.cfg.Hooks.StepStart; hook != nil {
 		r.observe(ctx, "step start", func() { hook(ctx, c.info()) })
@@ -59,28 +63,39 @@ func (r *run) attempt(ctx context.Context, f *frame, i int, undo bool) (a answer
 		a = panicked(p)
 	}()
 	if r.cfg.Around == nil {
-		a = answerTo(fn(c, f.state), n.classify)
+		a = c.answer(fn(c, f.state), n.classify)
 	} else {
-		a = answerTo(r.cfg.Around(c, c.info(), func(ctx context.Context) error { return fn(ctx, f.state) }), n.classify)
-	}
-	if cause := context.Cause(c); cause != nil && (a.outcome == Rejected || a.again) {
-		if _, told := verdictOf(cause); told && errors.Is(a.err, cause) {
-			a = answer{err: a.err} // it is that of a sibling, or of the caller, about something else
-		}
+		state := f.state // whoever keeps next does not keep the frame
+		a = c.answer(r.cfg.Around(c, c.info(), func(ctx context.Context) error { return fn(ctx, state) }), n.classify)
 	}
 	returned = true
 	return a
 }
 
+// answer judges what a function has returned to which it was given.
+func (c *stepContext) answer(err error, classify func(error) error) answer {
+	a := answerTo(err, classify)
+	if (a.outcome == Rejected || a.again) && c.Err() != nil {
+		cause := context.Cause(c)
+		if _, told := verdictOf(cause); told && errors.Is(a.err, cause) {
+			return answer{err: a.err} // it is that of a sibling, or of the caller, about something else
+		}
+	}
+	return a
+}
+
 // context is a new stepContext, one of those that came with the run if it is the
 // goroutine of the run that asks.
-func (r *run) context(ctx context.Context, f *frame, i int) *stepContext {
-	if f != &r.frame || r.used == few {
-		return &stepContext{Context: ctx, f: f, i: int32(i)}
+func (r *run) context(o *origin, f *frame, i int) *stepContext {
+	if f != &r.frame {
+		return &stepContext{origin: o, i: int32(i)}
 	}
-	c := &r.contexts[r.used]
-	r.used++
-	c.Context, c.f, c.i = ctx, f, int32(i)
+	if len(r.contexts) == 0 {
+		r.contexts = make([]stepContext, min(len(f.nodes), many))
+	}
+	c := &r.contexts[0]
+	r.contexts = r.contexts[1:]
+	c.origin, c.i = o, int32(i)
 	return c
 }
 
@@ -108,28 +123,28 @@ func (r *run) measure() measure {
 
 // done tells how an attempt ended. wait is the time to the next one, negative if
 // there is none.
-func (t measure) done(ctx context.Context, f *frame, i int, undo bool, a answer, wait time.Duration) {
+func (t measure) done(o *origin, f *frame, i int, undo bool, a answer, wait time.Duration) {
 	if !t.taken {
 		return
 	}
 	m := &f.marks[i]
-	c := &stepContext{Context: ctx, f: f, i: int32(i), attempt: m.attempt}
+	c := &stepContext{origin: o, i: int32(i), attempt: m.attempt}
 	if undo {
 		c.attempt, c.undoing, c.outcome = m.undoAttempt, true, m.outcome()
 	}
 	e := StepEvent{Info: c.info(), Result: a.outcome, Err: a.err, Took: time.Duration(t.r.time.now() - t.from), Wait: wait}
-	t.r.tell(func() { t.r.observe(ctx, "step done", func() { t.r.cfg.Hooks.StepDone(ctx, e) }) })
+	t.r.tell(func() { t.r.observe(o, "step done", func() { t.r.cfg.Hooks.StepDone(o, e) }) })
 }
 
 // probe asks whether an action took effect. What goes wrong with that changes
 // nothing.
 func (r *run) probe(ctx context.Context, f *frame, i int) (o Outcome) {
 	n, m := &f.nodes[i], &f.marks[i]
-	c := &stepContext{Context: ctx, f: f, i: int32(i), attempt: m.attempt}
+	c := &stepContext{origin: r.origin(ctx, f), i: int32(i), attempt: m.attempt}
 	if n.timeout > 0 {
 		limited, free := r.time.limited(ctx, n.timeout)
 		defer free()
-		c.Context = limited
+		c.origin = r.origin(limited, f)
 	}
 	safely(func() {
 		answered, err := n.probe(c, f.state)

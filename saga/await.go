@@ -8,7 +8,7 @@ import (
 
 // await waits for the signal of a step, and then has it applied. Only a durable run
 // comes here.
-func (r *run) await(ctx context.Context, f *frame, i int) flow {
+func (r *run) await(ctx *origin, f *frame, i int) flow {
 	n, m := &f.nodes[i], &f.marks[i]
 	d := m.detail()
 	if data, ok := r.signals[r.prog.Present(f.path(i))]; ok {

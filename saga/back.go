@@ -2,7 +2,6 @@ package saga
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/mainstay-go/mainstay/saga/internal/core"
@@ -134,9 +133,9 @@ func worse(a, b flow) flow {
 // goroutine that has exited, has left it.
 func (r *run) compensate(g *grace, f *frame, i int) flow {
 	n, m := &f.nodes[i], &f.marks[i]
-	retry := r.cfg.undoRetry(n.undoRetry)
+	attempts := r.cfg.undoAttempts(&n.undoRetry)
 	err, wake := m.latestUndo()
-	for (m.undoTries == 0 || retry.left(int(m.undoTries))) && !g.over() {
+	for (m.undoTries == 0 || allows(attempts, m.undoTries)) && !g.over() {
 		if wake > 0 {
 			rest := left(wake, r.time.now())
 			if r.journal != nil && rest > 0 {
@@ -151,10 +150,11 @@ func (r *run) compensate(g *grace, f *frame, i int) flow {
 			return halt
 		}
 		t := r.measure()
-		a := r.attempt(g, f, i, true)
+		o := g.of(f)
+		a := r.attempt(o, f, i, true)
 		if a.outcome == Applied {
 			m.undo = undone
-			t.done(g, f, i, true, a, -1)
+			t.done(o, f, i, true, a, -1)
 			r.recordUndone(f, i)
 			return onward
 		}
@@ -162,12 +162,12 @@ func (r *run) compensate(g *grace, f *frame, i int) flow {
 			return r.interrupted(f, i, true)
 		}
 		wait := time.Duration(-1)
-		if retry.left(int(m.undoTries)) && (a.outcome != Rejected || a.again) {
+		if allows(attempts, m.undoTries) && (a.outcome != Rejected || a.again) {
 			if wait = a.after; wait == 0 {
-				wait = retry.wait(int(m.undoTries), r.cfg.Rand)
+				wait = r.cfg.undoWait(n.undoRetry, m.undoTries)
 			}
 		}
-		t.done(g, f, i, true, a, wait)
+		t.done(o, f, i, true, a, wait)
 		err = a.err
 		if wait > 0 {
 			wake = after(r.time.now(), wait)
@@ -205,8 +205,7 @@ func (r *run) undoFailed(f *frame, i int, err error) flow {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.failure.Undo = append(r.failure.Undo, UndoFailure{f.path(i), m.outcome(), int(m.undoAttempt), err})
-	var p *PanicError
-	r.panicked = r.panicked || errors.As(err, &p)
+	r.panicked = r.panicked || holdsPanic(err)
 	return stuck
 }
 

@@ -40,57 +40,45 @@ func left(instant, now int64) time.Duration {
 	return time.Duration(instant - now)
 }
 
-// A timeline turns a clock into nanoseconds since a base, which it reads when it
-// is first asked: most runs in memory never look at the clock.
-type timeline struct {
-	clock Clock // nil: system time, at half the cost of an interface
-	first int64 // the first reading
-	once  sync.Once
-	base  time.Time
-}
+// A source is where the time comes from: a Clock, or with nil the system, at half the
+// cost of an interface.
+type source struct{ clock Clock }
 
-func (t *timeline) begin() {
-	if t.clock == nil {
-		t.base = time.Now()
-	} else {
-		t.base = t.clock.Now()
+func (s source) now() time.Time {
+	if s.clock == nil {
+		return time.Now()
 	}
-	t.base = t.base.Add(-time.Duration(t.first))
+	return s.clock.Now()
 }
 
-// now is Since(base) rather than Now(): it reads one clock instead of two.
-func (t *timeline) now() int64 {
-	t.once.Do(t.begin)
-	if t.clock == nil {
-		return int64(time.Since(t.base))
+func (s source) since(t time.Time) time.Duration {
+	if s.clock == nil {
+		return time.Since(t)
 	}
-	return int64(t.clock.Since(t.base))
+	return s.clock.Since(t)
 }
-
-// date is the instant of a reading of now.
-func (t *timeline) date(now int64) time.Time { return t.base.Add(time.Duration(now)) }
 
 // afterFunc runs f on a goroutine of its own once d has passed. stop reports
 // whether it came in time, but a Mock may run f all the same: f has to check that
 // it is still wanted, or do no harm.
-func (t *timeline) afterFunc(d time.Duration, f func()) (stop func() bool) {
+func (s source) afterFunc(d time.Duration, f func()) (stop func() bool) {
 	switch {
 	case d <= 0: // a Mock would wait for its next Add
 		go f()
 		return func() bool { return false }
-	case t.clock == nil:
+	case s.clock == nil:
 		return time.AfterFunc(d, f).Stop
 	default:
-		return t.clock.AfterFunc(d, f).Stop
+		return s.clock.AfterFunc(d, f).Stop
 	}
 }
 
 // pause waits until d has passed or ctx has ended, and reports whether ctx has
 // not.
-func (t *timeline) pause(ctx context.Context, d time.Duration) bool {
+func (s source) pause(ctx context.Context, d time.Duration) bool {
 	if d > 0 {
 		over := make(chan struct{})
-		stop := t.afterFunc(d, func() { close(over) })
+		stop := s.afterFunc(d, func() { close(over) })
 		defer stop()
 		select {
 		case <-over:
@@ -103,15 +91,35 @@ func (t *timeline) pause(ctx context.Context, d time.Duration) bool {
 // limited is ctx with an end after d, whose cause is context.DeadlineExceeded. With
 // a Clock it has no Deadline: one of a Mock lies in 1970, and real I/O would fail
 // at once.
-func (t *timeline) limited(ctx context.Context, d time.Duration) (context.Context, func()) {
-	if t.clock == nil {
+func (s source) limited(ctx context.Context, d time.Duration) (context.Context, func()) {
+	if s.clock == nil {
 		ctx, cancel := context.WithTimeoutCause(ctx, d, context.DeadlineExceeded)
 		return ctx, cancel
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	stop := t.afterFunc(d, func() { cancel(context.DeadlineExceeded) })
+	stop := s.afterFunc(d, func() { cancel(context.DeadlineExceeded) })
 	return ctx, func() {
 		stop()
 		cancel(context.Canceled)
 	}
 }
+
+// A timeline turns a clock into nanoseconds since a base, which it reads when it
+// is first asked: most runs in memory never look at the clock.
+type timeline struct {
+	source
+	first int64 // the first reading
+	once  sync.Once
+	base  time.Time
+}
+
+func (t *timeline) begin() { t.base = t.source.now().Add(-time.Duration(t.first)) }
+
+// now is Since(base) rather than Now(): it reads one clock instead of two.
+func (t *timeline) now() int64 {
+	t.once.Do(t.begin)
+	return int64(t.since(t.base))
+}
+
+// date is the instant of a reading of now.
+func (t *timeline) date(now int64) time.Time { return t.base.Add(time.Duration(now)) }

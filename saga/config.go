@@ -1,6 +1,7 @@
 package saga
 
 import (
+	"cmp"
 	"context"
 	"time"
 )
@@ -8,7 +9,7 @@ import (
 // RunConfig is about one run in memory. The zero RunConfig is valid.
 type RunConfig struct {
 	// ID is the name of the run, a part of idempotency keys. Up to 256 bytes.
-	// Empty: a random one, made when somebody asks.
+	// Empty: a random one, made when a step or a hook asks.
 	ID string
 
 	// Grace is how long compensation may take as a whole, and so may the work
@@ -56,12 +57,19 @@ func (c *RunConfig) grace() time.Duration {
 	return c.Grace
 }
 
-// retry is the policy of an action in memory, where it is tried once, since the
-// caller can try again.
-func (c *RunConfig) retry(own Retry) Retry {
-	return own.or(c.Retry).or(Retry{Attempts: 1}).usual()
+// attempts are those of an action: in memory it is tried once, since the caller can
+// try again.
+func (c *RunConfig) attempts(own *Retry) int { return cmp.Or(own.Attempts, c.Retry.Attempts, 1) }
+
+func (c *RunConfig) undoAttempts(own *Retry) int {
+	return cmp.Or(own.Attempts, c.UndoRetry.Attempts, 3)
 }
 
-func (c *RunConfig) undoRetry(own Retry) Retry {
-	return own.or(c.UndoRetry).or(Retry{Attempts: 3}).usual()
+// wait is how long to wait after the n-th attempt of an action, n from 1 on.
+func (c *RunConfig) wait(own Retry, n int32) time.Duration {
+	return own.or(c.Retry).usual().wait(n, c.Rand)
+}
+
+func (c *RunConfig) undoWait(own Retry, n int32) time.Duration {
+	return own.or(c.UndoRetry).usual().wait(n, c.Rand)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
 )
 
@@ -17,12 +18,13 @@ var ErrStuck = errors.New("saga: stuck")
 // are listed in Undo and are not part of the chain, so that errors.Is tells why
 // the saga failed and never how its cleaning up went.
 type Error struct {
-	Saga, Run string
-	Step      string  // the path of the step that failed; "" if the run as a whole was cancelled, out of time or aborted
-	Status    Status  // Compensated, Stuck or Abandoned
-	Reason    Reason  // why it is stuck
-	Outcome   Outcome // of the step, as far as it is known
-	Err       error   // what ended the forward part; no error of a compensation takes its place
+	Saga    string
+	Run     string  // its ID; "" if RunConfig has none and nobody has asked for it in a step or a hook
+	Step    string  // the path of the step that failed; "" if the run as a whole was cancelled, out of time or aborted
+	Status  Status  // Compensated, Stuck or Abandoned
+	Reason  Reason  // why it is stuck
+	Outcome Outcome // of the step, as far as it is known
+	Err     error   // what ended the forward part; no error of a compensation takes its place
 
 	// Undo are the compensations that failed or were not tried, in the order in
 	// which they were due.
@@ -41,7 +43,11 @@ type UndoFailure struct {
 // failed. It never holds state or keys.
 func (e *Error) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "saga: %s/%s: ", e.Saga, e.Run)
+	fmt.Fprintf(&b, "saga: %s", e.Saga)
+	if e.Run != "" {
+		fmt.Fprintf(&b, "/%s", e.Run)
+	}
+	b.WriteString(": ")
 	if e.Step != "" {
 		fmt.Fprintf(&b, "%s: ", e.Step)
 	}
@@ -89,6 +95,20 @@ func (e *PanicError) Error() string {
 func (e *PanicError) Unwrap() error {
 	err, _ := e.Value.(error)
 	return err
+}
+
+// holdsPanic reports whether a PanicError is in the tree of an error. By hand, because
+// errors.As allocates, and nearly no failure is one.
+func holdsPanic(err error) bool {
+	switch e := err.(type) { //nolint:errorlint // this is what unwraps
+	case *PanicError:
+		return true
+	case interface{ Unwrap() error }:
+		return holdsPanic(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		return slices.ContainsFunc(e.Unwrap(), holdsPanic)
+	}
+	return false
 }
 
 // safely runs a function of the user's and tells how it ended: ended is called

@@ -7,8 +7,8 @@ import (
 )
 
 // forward goes through the steps of a frame that are not done yet.
-func (r *run) forward(ctx context.Context, f *frame) flow {
-	f.late = r.pivoted
+func (r *run) forward(ctx *origin, f *frame) flow {
+	f.beyond = r.pivoted
 	if f.up != nil {
 		f.deadline = min(f.deadline, f.up.deadline)
 	}
@@ -19,16 +19,19 @@ func (r *run) forward(ctx context.Context, f *frame) flow {
 		if next := r.step(ctx, f, i); next != onward {
 			return next
 		}
-		if r.pivoted && !f.late {
-			ctx, f.late = r.late, true //nolint:fatcontext // it takes the place of another one
+		if r.pivoted && !f.beyond {
+			ctx, f.beyond = r.late.of(f), true
 		}
 	}
 	return onward
 }
 
 // step brings one step to its end.
-func (r *run) step(ctx context.Context, f *frame, i int) flow {
+func (r *run) step(ctx *origin, f *frame, i int) flow {
 	n, m := &f.nodes[i], &f.marks[i]
+	if r.pending.err != nil { // there was an attempt already
+		return r.action(ctx, f, i)
+	}
 	if err := r.blocked(ctx, f); err != nil {
 		return r.cut(f, i, err)
 	}
@@ -156,7 +159,7 @@ func (r *run) sleep(ctx context.Context, f *frame, i int) flow {
 }
 
 // sub goes through a saga within.
-func (r *run) sub(ctx context.Context, f *frame, i int) flow {
+func (r *run) sub(ctx *origin, f *frame, i int) flow {
 	k, m := f.nodes[i].special, &f.marks[i]
 	if m.kids == nil {
 		var state any
@@ -169,7 +172,7 @@ func (r *run) sub(ctx context.Context, f *frame, i int) flow {
 		}
 	}
 	kid := m.kids[0]
-	ctx, free := r.timed(ctx, kid)
+	ctx, free := r.timed(r.origin(ctx, kid), kid)
 	defer free()
 	if next := r.forward(ctx, kid); next != onward || k.out == nil {
 		return next

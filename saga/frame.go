@@ -18,7 +18,7 @@ type frame struct {
 
 	begun    int64  // when it began, if it is durable
 	deadline int64  // on the clock of the run, while the pivot is not applied; never if there is none
-	late     bool   // it goes by the context of the run's grace: the pivot is applied
+	beyond   bool   // it goes by the context of the run's grace: the pivot is applied
 	met      int    // how many steps stand up to the last of which something is recorded
 	saved    []byte // the state as it was recorded last
 	next     []byte // as it is to be recorded with the next event

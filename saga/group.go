@@ -9,7 +9,7 @@ import (
 const manyItems = 16
 
 // parallel runs the children of a group, each on a copy of the state.
-func (r *run) parallel(ctx context.Context, f *frame, i int) flow {
+func (r *run) parallel(ctx *origin, f *frame, i int) flow {
 	n, m := &f.nodes[i], &f.marks[i]
 	if m.kids == nil {
 		m.kids = f.children(i)
@@ -62,7 +62,7 @@ func (f *frame) children(i int) []*frame {
 func (m *mark) touched() bool { return m.attempt > 0 || m.kids != nil || m.stage == applied }
 
 // forEach runs a saga for each of some items.
-func (r *run) forEach(ctx context.Context, f *frame, i int) flow {
+func (r *run) forEach(ctx *origin, f *frame, i int) flow {
 	k, m := f.nodes[i].special, &f.marks[i]
 	if m.kids == nil {
 		var states []any
@@ -142,12 +142,13 @@ func (r *run) child(ctx context.Context, kid *frame, ended chan<- ending) {
 		}
 		ended <- e
 	}()
+	o := r.origin(ctx, kid)
 	if kid.elem >= 0 {
-		timed, free := r.timed(ctx, kid)
+		timed, free := r.timed(o, kid)
 		defer free()
-		ctx = timed
+		o = timed
 	}
-	e.next = r.forward(ctx, kid)
+	e.next = r.forward(o, kid)
 	returned = true
 }
 

@@ -83,7 +83,8 @@ func TestG10_KeysOfAnyName(t *testing.T) {
 	}
 }
 
-// A run without an ID has a random one, the same for all that ask.
+// A run without an ID has a random one, the same for all that ask, and none if nobody
+// does.
 func TestRunID(t *testing.T) {
 	ids := map[string]bool{}
 	for range 100 {
@@ -96,8 +97,21 @@ func TestRunID(t *testing.T) {
 	}
 	assert.Len(t, ids, 100)
 	n := uint64(0)
-	err := run(t, saga.RunConfig{Rand: func() uint64 { n++; return n }}, saga.Step[state]{Name: "a", Do: func(context.Context, *state) error { return rejected }})
-	assert.Equal(t, "12", failure(t, err).Run)
+	counting := saga.RunConfig{Rand: func() uint64 { n++; return n }}
+	silent := saga.Step[state]{Name: "b", Do: func(context.Context, *state) error { return rejected }}
+	e := failure(t, run(t, counting, silent))
+	assert.Empty(t, e.Run)
+	require.EqualError(t, e, "saga: checkout: b: card declined (compensated)")
+	assert.Zero(t, n)
+
+	var asked string // only when the failure is there
+	asks := saga.Step[state]{
+		Name: "a", Do: func(context.Context, *state) error { return nil },
+		Undo: func(ctx context.Context, _ *state) error { asked = saga.Info(ctx).Run; return nil },
+	}
+	e = failure(t, run(t, counting, asks, silent))
+	assert.Equal(t, "10000000000002000000000000", asked)
+	assert.Equal(t, asked, e.Run)
 }
 
 // G45: what hooks are told, in order.

@@ -4,8 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
+	"math/rand/v2"
 	"strconv"
 	"strings"
+	"sync/atomic"
 )
 
 // StepInfo says which attempt of what a context is for.
@@ -46,14 +49,45 @@ func Info(ctx context.Context) StepInfo {
 type infoKey struct{}
 
 // A stepContext is the context of one attempt. It is a type of its own rather than
-// a WithValue, so that what Info tells is put together only if somebody asks.
+// a WithValue, so that what Info tells is put together only if somebody asks. Whoever
+// keeps one keeps the origin, too, but not the run, which is used again.
 type stepContext struct {
+	*origin
+	i       int32
+	attempt int32
+	undoing bool
+	outcome Outcome
+}
+
+// An origin is what the contexts of several attempts come from.
+type origin struct {
 	context.Context //nolint:containedctx // it is one
-	f               *frame
-	i               int32
-	attempt         int32
-	undoing         bool
-	outcome         Outcome
+	*identity
+	f *frame // of the steps; nil: the first level of a run in memory
+}
+
+// origin is one for the steps of a frame.
+func (r *run) origin(ctx context.Context, f *frame) *origin {
+	return &origin{ctx, r.self, r.lasting(f)}
+}
+
+// lasting is a frame for what may outlive the run: nil for the first level of one in
+// memory, which is used again, and of which the names of steps are all there is to tell.
+func (r *run) lasting(f *frame) *frame {
+	if r.journal == nil && f == &r.frame {
+		return nil
+	}
+	return f
+}
+
+// An identity is what all contexts of a run tell about it.
+type identity struct {
+	prog *program
+	cfg  *RunConfig
+	tags map[string]string // labels of the run
+
+	id   string                 // "": it was not given one
+	made atomic.Pointer[string] // the one that was made then; nil: nobody has asked
 }
 
 func (c *stepContext) Value(key any) any {
@@ -64,21 +98,61 @@ func (c *stepContext) Value(key any) any {
 }
 
 func (c *stepContext) info() StepInfo {
-	r := c.f.run
 	info := StepInfo{
-		Saga:    r.prog.name,
-		Run:     r.name(),
-		Step:    c.f.path(int(c.i)),
+		Saga:    c.prog.name,
+		Run:     c.name(),
+		Step:    c.path(int(c.i)),
 		Attempt: int(c.attempt),
 		Undoing: c.undoing,
 		Outcome: c.outcome,
-		Labels:  r.labels(),
+		Labels:  maps.Clone(c.tags),
 	}
 	info.Key = key(info.Saga, info.Run, info.Step, "do")
 	if c.undoing {
 		info.DoKey, info.Key = info.Key, key(info.Saga, info.Run, info.Step, "undo")
 	}
 	return info
+}
+
+// path is the full name of a step.
+func (o *origin) path(i int) string {
+	if o.f == nil {
+		return o.prog.nodes[i].name
+	}
+	return o.f.path(i)
+}
+
+// name is the ID of the run. A random one is made when somebody asks.
+func (d *identity) name() string {
+	if id := d.known(); id != "" {
+		return id
+	}
+	id := randomID(d.cfg.Rand)
+	d.made.CompareAndSwap(nil, &id)
+	return *d.made.Load()
+}
+
+// known is the ID of the run as far as anybody knows it.
+func (d *identity) known() string {
+	if id := d.made.Load(); id != nil {
+		return *id
+	}
+	return d.id
+}
+
+// randomID is 125 random bits.
+func randomID(random func() uint64) string {
+	if random == nil {
+		random = rand.Uint64
+	}
+	const digits, half = "0123456789abcdefghijklmnopqrstuv", 13
+	var id [2 * half]byte
+	for h := 0; h < len(id); h += half {
+		for i, bits := 0, random(); i < half; i, bits = i+1, bits>>5 {
+			id[h+i] = digits[bits&31]
+		}
+	}
+	return string(id[:])
 }
 
 const maxKey = 255

@@ -4,6 +4,7 @@ import (
 	"context"
 	"reflect"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -27,6 +28,12 @@ type program struct {
 	awaits  bool   // somewhere in it, as the other two
 	pivots  bool
 	undoes  bool
+
+	usual RunConfig // of runs that have none of their own
+
+	plain int       // how many steps at the beginning are nothing but called, as long as all goes well
+	flat  bool      // it is only actions: a run in memory is one goroutine and one frame
+	idle  sync.Pool // runs of it that are over, if it is
 }
 
 // A node is a compiled step.
@@ -78,6 +85,16 @@ func compile[S any](spec Spec[S]) (*program, error) {
 		}
 		return &c
 	}
+	p.plain = slices.IndexFunc(p.nodes, func(n node) bool {
+		return n.kind != KindDo || n.pivot || n.when != nil || n.timeout > 0
+	})
+	switch {
+	case p.timeout > 0:
+		p.plain = 0
+	case p.plain < 0:
+		p.plain = len(p.nodes)
+	}
+	p.flat = !slices.ContainsFunc(p.nodes, func(n node) bool { return n.kind != KindDo })
 	p.assign = func(dst, src any) { *dst.(*S) = *src.(*S) }
 	if err := p.check(); err != nil {
 		return nil, err

@@ -13,7 +13,6 @@ import (
 // code runs, when it waits, and at the end.
 type recorder struct {
 	journal  core.Journal
-	tags     map[string]string // labels of the run
 	maxState int
 	crashes  int // how many within one step are too many
 	turn     chan struct{}

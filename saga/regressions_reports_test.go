@@ -31,7 +31,7 @@ func TestG28_WhatIsSaidOfThePanic(t *testing.T) {
 			what = "out"
 		}
 		assert.Equal(t, want, e.Outcome, name)
-		assert.EqualError(t, e, fmt.Sprintf("saga: checkout/%s: %s: %s: saga: panic: boom (compensated)", e.Run, step, what), name)
+		assert.EqualError(t, e, fmt.Sprintf("saga: checkout: %s: %s: saga: panic: boom (compensated)", step, what), name)
 	}
 	s := newScript()
 	failing := s.step("x", errDown)

@@ -58,13 +58,15 @@ func (p *program) Inspect(j job) (core.Result[*Error], error) {
 
 // resumed is a run as its journal has left it.
 func (p *program) resumed(ctx context.Context, j job) (*run, error) {
-	r := p.newRun(ctx, j.Config, nil)
+	r := p.newRun()
 	r.time.first = 1 // 0 is no instant, see until
 	r.recorder = recorder{
-		journal: j.Journal, tags: j.Labels, maxState: j.MaxState, crashes: j.MaxCrashes,
+		journal: j.Journal, maxState: j.MaxState, crashes: j.MaxCrashes,
 		stepTimeout: j.StepTimeout, turn: make(chan struct{}, 1), wake: never,
 	}
-	r.idOnce.Do(func() { r.id = j.ID })
+	b := &birth{identity: identity{prog: p, cfg: j.Config, tags: j.Labels, id: j.ID}}
+	b.origin = origin{ctx, &b.identity, &r.frame}
+	r.born(b, nil)
 	err := r.fold(j.Events)
 	if j.Fresh {
 		r.status = 0

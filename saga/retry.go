@@ -57,11 +57,11 @@ func (r Retry) usual() Retry {
 	return r.or(Retry{Wait: 100 * time.Millisecond, MaxWait: time.Minute, Factor: 2})
 }
 
-// left reports whether there is another attempt after so many.
-func (r *Retry) left(tries int) bool { return r.Attempts < 0 || tries < r.Attempts }
+// allows reports whether there may be another attempt after so many, of so many in all.
+func allows(attempts int, tries int32) bool { return attempts < 0 || int(tries) < attempts }
 
 // wait is how long to wait after the n-th attempt, n from 1 on.
-func (r *Retry) wait(n int, random func() uint64) time.Duration {
+func (r Retry) wait(n int32, random func() uint64) time.Duration {
 	if r.Wait <= 0 {
 		return 0
 	}

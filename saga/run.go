@@ -2,11 +2,6 @@ package saga
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"maps"
-	"math/rand/v2"
-	"strconv"
 	"sync"
 )
 
@@ -15,15 +10,21 @@ import (
 type run struct {
 	frame
 	recorder
+	life
+}
+
+// A life is what is new with every run of those that use the same memory in turn.
+type life struct {
+	self   *identity
 	ctx    context.Context //nolint:containedctx // of the caller
 	cfg    *RunConfig
 	time   timeline
 	status Status
-	used   int32 // of contexts
-	rest   flow  // parked or halt, if that is how far it has come
+	rest   flow // parked or halt, if that is how far it has come
 
-	idOnce sync.Once
-	id     string
+	first    *origin       // of contexts on the first level
+	contexts []stepContext // for that level, not yet used
+	pending  answer        // how the first attempt of the next step has failed; without an error there was none
 
 	// What follows the pivot, and a pivot that may be applied, goes by late
 	// instead of ctx. Set by the goroutine of the run alone, before anything
@@ -37,13 +38,7 @@ type run struct {
 	mu       sync.Mutex
 	failure  *Error // what ended the forward part; nil: nothing so far
 	panicked bool   // a PanicError of ours is in it, or among its Undo
-
-	// Most sagas are short: with these a run is one piece of memory.
-	few      [few]mark
-	contexts [few]stepContext
 }
-
-const few = 4
 
 // A flow is how a part of the forward way has ended.
 type flow uint8
@@ -56,34 +51,16 @@ const (
 	halt               // what happens cannot be recorded any more
 )
 
-func (p *program) run(ctx context.Context, cfg *RunConfig, state any) error {
-	if p.awaits {
-		return fmt.Errorf("saga: %s has an Await, for which there is no signal in memory: start it in an engine", quoted(p.name))
-	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	r := p.newRun(ctx, cfg, state)
-	r.execute()
-	if r.failure == nil {
-		return nil
-	}
-	if r.panicked {
-		panic(r.failure)
-	}
-	return r.failure
+func (p *program) newRun() *run {
+	r := &run{}
+	r.frame = frame{run: r, prog: p, nodes: p.nodes, marks: make([]mark, len(p.nodes)), elem: -1, deadline: never}
+	return r
 }
 
-func (p *program) newRun(ctx context.Context, cfg *RunConfig, state any) *run {
-	r := &run{ctx: ctx, cfg: cfg}
-	r.time.clock = cfg.Clock
-	r.frame = frame{run: r, prog: p, nodes: p.nodes, state: state, elem: -1, deadline: never}
-	if n := len(p.nodes); n <= few {
-		r.marks = r.few[:n]
-	} else {
-		r.marks = make([]mark, n)
-	}
-	return r
+// born begins a run, one that is new or as good as that.
+func (r *run) born(b *birth, state any) {
+	r.self, r.first, r.contexts = &b.identity, &b.origin, b.contexts[:]
+	r.ctx, r.cfg, r.time.clock, r.frame.state = b.Context, b.cfg, b.cfg.Clock, state
 }
 
 // execute runs the saga to its end, also if a function of the user's calls
@@ -107,7 +84,7 @@ func (r *run) execute() {
 	if r.undoing {
 		r.conclude(back)
 	} else {
-		ctx, free := r.timed(r.ctx, &r.frame)
+		ctx, free := r.timed(r.first, &r.frame)
 		defer free()
 		r.conclude(r.forward(ctx, &r.frame))
 	}
@@ -212,9 +189,8 @@ func (r *run) fail(path string, o Outcome, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.failure == nil {
-		r.failure = &Error{Saga: r.prog.name, Run: r.name(), Step: path, Outcome: o, Err: err}
-		var p *PanicError
-		r.panicked = errors.As(err, &p)
+		r.failure = &Error{Saga: r.prog.name, Run: r.self.known(), Step: path, Outcome: o, Err: err}
+		r.panicked = holdsPanic(err)
 	}
 }
 
@@ -228,34 +204,21 @@ func (r *run) stick(path string, o Outcome, err error, why Reason) {
 	}
 }
 
-// name is the ID of the run. A random one is made when somebody asks.
-func (r *run) name() string {
-	r.idOnce.Do(func() {
-		if r.id = r.cfg.ID; r.id == "" {
-			random := r.cfg.Rand
-			if random == nil {
-				random = rand.Uint64
-			}
-			var room [26]byte
-			r.id = string(strconv.AppendUint(strconv.AppendUint(room[:0], random(), 36), random(), 36))
-		}
-	})
-	return r.id
-}
-
-func (r *run) labels() map[string]string { return maps.Clone(r.tags) }
+// name is the ID of the run.
+func (r *run) name() string { return r.self.name() }
 
 // timed is a context that ends when the Timeout of a frame's saga is over.
-func (r *run) timed(ctx context.Context, f *frame) (context.Context, func()) {
+func (r *run) timed(o *origin, f *frame) (*origin, func()) {
 	if f.prog.timeout <= 0 || r.pivoted {
-		return ctx, func() {}
+		return o, func() {}
 	}
 	begun := f.begun
 	if r.journal == nil {
 		begun = r.time.now()
 	}
 	f.deadline = min(f.deadline, after(begun, f.prog.timeout))
-	return r.time.limited(ctx, left(f.deadline, r.time.now()))
+	ctx, free := r.time.limited(o, left(f.deadline, r.time.now()))
+	return r.origin(ctx, f), free
 }
 
 // over is why there can be no further attempt on the way to the pivot, or nil.

@@ -96,7 +96,7 @@ func (s *Saga[S]) Run(ctx context.Context, state *S) error {
 	if err := s.misused(ctx, state); err != nil {
 		return err
 	}
-	return s.p.run(ctx, &RunConfig{}, state)
+	return s.p.run(ctx, &s.p.usual, state)
 }
 
 // RunWith is [Saga.Run] with a config.
