@@ -94,7 +94,7 @@ func TestExplore_Wrong(t *testing.T) {
 
 func err2text(t *testing.T, undo func(*bank, context.Context, int), s schedule) string {
 	t.Helper()
-	_, err := try(t, explorer(2, undo), s)
+	_, err := try(t, explorer(2, undo), s, new(events))
 	require.Error(t, err)
 	return err.Error()
 }

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/mainstay-go/mainstay/saga"
 	"github.com/mainstay-go/mainstay/saga/durable"
+	"github.com/mainstay-go/mainstay/saga/internal/core"
 )
 
 // A turn is a place where a schedule may do something else, and what.
@@ -88,12 +90,41 @@ func (s schedule) children(met []turn, crashes int) (all []schedule) {
 type director struct {
 	script schedule
 
-	mu   sync.Mutex
-	met  []turn
-	seen map[string]bool
+	known *events
+
+	mu    sync.Mutex
+	met   []turn
+	seen  map[string]bool
+	fails map[string]int // attempts, by what they are of
 }
 
-func newDirector(s schedule) *director { return &director{script: s, seen: make(map[string]bool)} }
+func newDirector(s schedule, known *events) *director {
+	return &director{script: s, known: known, seen: make(map[string]bool), fails: make(map[string]int)}
+}
+
+// maxDoFails and maxUndoFails are how often a schedule has one action and one
+// compensation fail, which otherwise might go on for ever.
+const (
+	maxDoFails   = 3
+	maxUndoFails = 2
+)
+
+// attempt is meet for an attempt of something: if that has failed often enough no
+// schedule has it fail once more.
+func (d *director) attempt(of string, n, most int, may ...string) string {
+	d.mu.Lock()
+	if d.fails[of] >= most {
+		may = nil
+	}
+	d.mu.Unlock()
+	does := d.meet(of+" "+strconv.Itoa(n), may...)
+	if does != "" {
+		d.mu.Lock()
+		d.fails[of]++
+		d.mu.Unlock()
+	}
+	return does
+}
 
 // meet notes a place, with what may happen there, and tells what does, at the first
 // time.
@@ -114,11 +145,13 @@ var errExplored = errors.New("sagatest: the schedule says so")
 
 // around is for Config.Around.
 func (d *director) around(ctx context.Context, info saga.StepInfo, next func(context.Context) error) error {
-	at, may := fmt.Sprintf("do %s %d", info.Step, info.Attempt), []string{doReject, doLoseTry, doLoseReply}
+	var does string
 	if info.Undoing {
-		at, may = fmt.Sprintf("undo %s %d", info.Step, info.Attempt), []string{doLoseTry, doLoseReply}
+		does = d.attempt("undo "+info.Step, info.Attempt, maxUndoFails, doLoseTry, doLoseReply)
+	} else {
+		does = d.attempt("do "+info.Step, info.Attempt, maxDoFails, doReject, doLoseTry, doLoseReply)
 	}
-	switch d.meet(at, may...) {
+	switch does {
 	case doReject:
 		return saga.Reject(errExplored)
 	case doLoseTry:
@@ -165,7 +198,7 @@ func (p *process) write(events [][]byte, do func() error) error {
 	if len(events) == 0 {
 		return do()
 	}
-	switch p.d.meet("write "+named(events), dieBefore, dieAfter) {
+	switch p.d.meet("write "+p.d.known.named(events), dieBefore, dieAfter) {
 	case dieBefore:
 	case dieAfter:
 		_ = do()
@@ -177,21 +210,62 @@ func (p *process) write(events [][]byte, do func() error) error {
 	return errDied
 }
 
-// named is a name for what is written.
-func named(events [][]byte) string {
-	names := make([]string, len(events))
-	for i, data := range events {
-		var e struct {
-			Kind, Step string
-			Attempt    int
+// An events decodes what is written. Schedules write the same again and again, at the
+// same instants, as they all begin at that of their bubble.
+type events struct{ known map[string]durable.Event }
+
+// maxKnown is how many are kept.
+const maxKnown = 10_000
+
+func (x *events) decode(data []byte) (durable.Event, error) {
+	if e, ok := x.known[string(data)]; ok {
+		return e, nil
+	}
+	var e core.Event
+	if err := json.Unmarshal(data, &e); err != nil {
+		return durable.Event{}, err
+	}
+	if x.known == nil || len(x.known) == maxKnown {
+		x.known = make(map[string]durable.Event)
+	}
+	told := durable.Event{
+		At: e.At, Wake: e.Wake, Kind: string(e.Kind), Step: e.Step, Attempt: e.Attempt, Outcome: saga.Outcome(e.Outcome),
+		Tainted: e.Tainted, Reason: saga.Reason(e.Reason), Err: e.Err, By: e.By, Why: e.Why, Data: e.Data,
+	}
+	x.known[string(data)] = told
+	return told, nil
+}
+
+// record is what Engine.Get returns, but for its drawing.
+func (x *events) record(h durable.Head, all [][]byte) (*durable.Record, error) {
+	rec := &durable.Record{Head: h, Events: make([]durable.Event, len(all))}
+	for i, data := range all {
+		e, err := x.decode(data)
+		if err != nil {
+			return nil, err
 		}
-		_ = json.Unmarshal(data, &e)
+		e.N = i + 1
+		rec.Events[i] = e
+	}
+	return rec, nil
+}
+
+// named is a name for what is written.
+func (x *events) named(all [][]byte) string {
+	names := make([]string, len(all))
+	for i, data := range all {
+		e, _ := x.decode(data)
 		names[i] = strings.TrimSpace(e.Kind + " " + e.Step)
 		if e.Attempt > 0 {
-			names[i] += fmt.Sprint(" ", e.Attempt)
+			names[i] += " " + strconv.Itoa(e.Attempt)
 		}
 	}
 	return strings.Join(names, " + ")
+}
+
+// Watch is that of the store, so that nobody has to ask it every second.
+func (p *process) Watch(ctx context.Context) (<-chan struct{}, error) {
+	return p.Store.(durable.Watcher).Watch(ctx)
 }
 
 func (p *process) Create(ctx context.Context, h durable.Head, ttl time.Duration, events [][]byte) error {
