@@ -6,7 +6,6 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/mainstay-go/mainstay/saga"
 )
@@ -54,10 +53,18 @@ func verdicts(w io.Writer, vs []verdict) bool {
 	return all
 }
 
-// conclude lists what is wrong.
+// conclude lists what is wrong, as far as a few go.
 func conclude(expected string, of int, wrong []string) verdict {
-	right := fmt.Sprintf("%d of %d", of-len(wrong), of)
-	return verdict{len(wrong) == 0 && of > 0, expected, strings.Join(append([]string{right}, wrong...), "; ")}
+	const most = 5
+	found := fmt.Sprintf("%d of %d", of-len(wrong), of)
+	for i, what := range wrong {
+		if i == most {
+			found += fmt.Sprintf("; and %d more", len(wrong)-most)
+			break
+		}
+		found += "; " + what
+	}
+	return verdict{len(wrong) == 0 && of > 0, expected, found}
 }
 
 // expectOf wants something of every order, and of how its run has ended.

@@ -3,6 +3,7 @@ package main
 import (
 	"hash/fnv"
 	"math/rand/v2"
+	"strconv"
 )
 
 // A fault is what goes wrong with one request.
@@ -27,7 +28,8 @@ type script struct{ seed uint64 }
 // A fate is what an order cannot get over.
 type fate struct {
 	resource resource // where; "" if it gets over everything
-	why      string   // it is refused; "" if no answer ever comes
+	why      string   // it is refused for good,
+	ever     fault    // or this goes wrong again and again
 }
 
 // fates are by how many of a hundred orders have them.
@@ -35,11 +37,12 @@ var fates = []struct {
 	percent int
 	fate    fate
 }{
-	{10, fate{reservations, "out of stock"}},
-	{10, fate{charges, "card declined"}},
-	{10, fate{charges, ""}},
-	{6, fate{labels, "no such street"}},
-	{6, fate{parcels, "too heavy"}},
+	{10, fate{reservations, "out of stock", fine}},
+	{10, fate{charges, "card declined", fine}},
+	{10, fate{charges, "", mute}},
+	{6, fate{labels, "no such street", fine}},
+	{6, fate{parcels, "too heavy", fine}},
+	{8, fate{reservations, "", busy}},
 }
 
 func (s script) fate(order string) fate {
@@ -52,11 +55,17 @@ func (s script) fate(order string) fate {
 	return fate{}
 }
 
-// action is what goes wrong with the n-th request, from 0 on, for an action. Of
-// those that have no fate the third or fourth gets through at the latest.
+// action is what goes wrong with the n-th request, from 0 on, for an action. If its
+// fate is no other, the fourth gets an answer at the latest. Who is busy for ever was
+// not at first: there is an effect, and nothing that is heard afterwards tells of it.
 func (s script) action(f fate, r resource, key string, n int) fault {
-	if f.resource == r && f.why == "" {
-		return pick(s.dice(key, "never", string(rune('0'+n%10))), mute, straggling)
+	switch {
+	case f.resource == r && f.ever == mute:
+		return pick(s.dice(key, "never", strconv.Itoa(n)), mute, straggling)
+	case f.resource == r && f.ever == busy && n == 0:
+		return late
+	case f.resource == r && f.ever == busy:
+		return busy
 	}
 	return s.some(key, n, unavailable, busy, reset, cut, mute, late, straggling)
 }

@@ -45,6 +45,7 @@ type services struct {
 	ledger *ledger
 	moment func()        // is called at moments when it is bad to die
 	over   chan struct{} // closed when nobody waits for an answer any more
+	listen func(context.Context) (net.Listener, error)
 
 	urls    map[resource]string
 	servers []*http.Server
@@ -67,7 +68,7 @@ var homes = []struct {
 
 func newServices(s script, l *ledger, moment func()) *services {
 	all := &services{
-		script: s, ledger: l, moment: moment, over: make(chan struct{}),
+		script: s, ledger: l, moment: moment, over: make(chan struct{}), listen: loopback,
 		urls: make(map[resource]string), seen: make(map[string]int), tallies: make(map[resource]*tally),
 	}
 	for _, r := range resources {
@@ -76,10 +77,14 @@ func newServices(s script, l *ledger, moment func()) *services {
 	return all
 }
 
+func loopback(ctx context.Context) (net.Listener, error) {
+	return (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+}
+
 // open makes the services listen, each on its own port of loopback.
 func (s *services) open(ctx context.Context) error {
 	for _, home := range homes {
-		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+		l, err := s.listen(ctx)
 		if err != nil {
 			return fmt.Errorf("%s: %w", home.name, err)
 		}
