@@ -14,13 +14,16 @@ import (
 // T1..Tj Cj..C1 and goes back before its pivot only; a C may also be for a step that
 // is tainted, steps without Undo leave gaps, and within groups any order is lawful that
 // respects the children's own. What is stuck or under way is the beginning of such a
-// history. The error names the events.
+// history. What an operator has skipped counts as done, or as undone, and what could
+// not be undone before an operator came may be undone after what is earlier. The error
+// names the events.
 func CheckLaw(plan []saga.StepPlan, rec *durable.Record) error {
 	if rec == nil {
 		return errors.New("sagatest: nil Record")
 	}
 	l := law{
 		plan: plan, done: map[string]int{}, undone: map[string]int{}, tainted: map[string]bool{}, off: map[string]bool{},
+		failing: map[string]bool{}, late: map[string]bool{},
 	}
 	for _, e := range rec.Events {
 		if err := l.event(e); err != nil {
@@ -37,8 +40,11 @@ type law struct {
 	undone  map[string]int
 	tainted map[string]bool
 	off     map[string]bool
+	failing map[string]bool // compensations
+	late    map[string]bool // those that were failing when an operator came
 	back    bool
 	pivoted bool
+	manned  bool // an operator came, who may have aborted it
 }
 
 func (l *law) event(e durable.Event) error {
@@ -53,7 +59,13 @@ func (l *law) event(e durable.Event) error {
 		}
 		l.back = true
 	}
-	if e.Step == "" || e.Kind == "aborting" || e.Kind == "stuck" || e.Kind == "operator" {
+	if e.Kind == "operator" {
+		l.manned = true
+		for path := range l.failing {
+			l.late[path] = true
+		}
+	}
+	if e.Step == "" || e.Kind == "aborting" || e.Kind == "stuck" {
 		return nil
 	}
 	s, ok := l.find(e.Step)
@@ -75,11 +87,21 @@ func (l *law) event(e durable.Event) error {
 		if _, applied := l.done[e.Step]; !applied && !l.tainted[e.Step] {
 			return errors.New("it was neither applied nor tainted")
 		}
-		if !l.back {
+		if l.back = l.back || l.manned && !l.pivoted; !l.back {
 			return errors.New("the run does not go back")
 		}
+	case "undo-failed":
+		l.failing[e.Step] = true
 	case "undo-done":
-		return l.once(e, l.undone, func(other string) bool { return l.before(other, e.Step) })
+		delete(l.failing, e.Step)
+		return l.once(e, l.undone, func(other string) bool { return l.before(other, e.Step) && !l.late[e.Step] })
+	case "operator": // has skipped it
+		if delete(l.failing, e.Step); l.back {
+			l.undone[e.Step] = e.N
+			return nil
+		}
+		delete(l.tainted, e.Step)
+		l.done[e.Step], l.pivoted = e.N, l.pivoted || s.Pivot
 	}
 	return nil
 }

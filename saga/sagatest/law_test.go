@@ -50,6 +50,14 @@ func TestCheckLaw(t *testing.T) {
 		"children any order": {[]saga.StepPlan{group}, record(saga.Completed, "started g/y", "started g/x", "done g/y", "done g/x", "done g"), ""},
 		"items":              {[]saga.StepPlan{items}, record(saga.Completed, "started i/1/x", "started i/0/x", "done i/1/x", "done i/0/x", "started i/1/y", "done i/1/y", "started i/0/y", "done i/0/y", "done i"), ""},
 		"read and pivot":     {[]saga.StepPlan{read, pivot}, record(saga.Stuck, "started r", "done r", "started p", "failed p tainted", "stuck p"), ""},
+		"undone late":        {[]saga.StepPlan{do("a"), do("b")}, record(saga.Compensated, "done a", "done b", "aborting", "undo-started b", "undo-failed b", "undo-started a", "undo-done a", "stuck b", "operator", "undo-started b", "undo-done b", "ended"), ""},
+		"skipped":            {[]saga.StepPlan{do("a"), do("b")}, record(saga.Completed, "done a", "started b", "failed b tainted", "stuck b", "operator b", "ended"), ""},
+		"skipped, back":      {[]saga.StepPlan{do("a")}, record(saga.Compensated, "done a", "aborting", "undo-started a", "undo-failed a", "stuck a", "operator a", "ended"), ""},
+		"aborted":            {[]saga.StepPlan{do("a"), do("b")}, record(saga.Compensated, "done a", "operator", "undo-started a", "undo-done a", "ended"), ""},
+
+		"aborted after the pivot":    {[]saga.StepPlan{do("a"), pivot}, record(saga.Compensating, "done a", "done p", "operator", "undo-started a"), "does not go back"},
+		"back after a skipped pivot": {[]saga.StepPlan{do("a"), pivot}, record(saga.Compensating, "done a", "started p", "stuck p", "operator p", "aborting a"), "pivot is applied"},
+		"undone late by itself":      {[]saga.StepPlan{do("a"), do("b")}, record(saga.Running, "done a", "done b", "aborting", "undo-failed b", "undo-done a", "undo-done b"), "after that of a"},
 
 		"a step is missing":      {[]saga.StepPlan{do("a"), do("b")}, record(saga.Completed, "started a", "done a"), "b is not done"},
 		"a child is missing":     {[]saga.StepPlan{group}, record(saga.Completed, "started g/x", "done g/x", "done g"), "g/y is not done"},
