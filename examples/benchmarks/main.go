@@ -15,11 +15,12 @@ import (
 	"github.com/mainstay-go/mainstay/examples/benchmarks/breakerbench"
 	"github.com/mainstay-go/mainstay/examples/benchmarks/eventbusbench"
 	"github.com/mainstay-go/mainstay/examples/benchmarks/registrybench"
+	"github.com/mainstay-go/mainstay/examples/benchmarks/sagabench"
 )
 
 // subjects are what there is to measure, one per package of Mainstay.
 func subjects() []bench.Subject {
-	return []bench.Subject{breakerbench.Subject(), eventbusbench.Subject(), registrybench.Subject()}
+	return []bench.Subject{breakerbench.Subject(), eventbusbench.Subject(), registrybench.Subject(), sagabench.Subject()}
 }
 
 func main() {

@@ -77,6 +77,7 @@ type Run struct {
 	Each  int                              // how many of what the row tells the time of one operation does, such as handler calls. Zero: one
 	Want  func(n int) (passed, failed int) // what Loop or Laps must return. Nil: all pass
 	Check func(n int) error                // whether the state is right after n operations. May be nil
+	Why   func() error                     // what went wrong, asked when Loop or Laps have not returned what they must. May be nil
 	Close func()                           // may be nil
 }
 
@@ -91,7 +92,8 @@ type Memory struct {
 }
 
 // A MemoryCase makes n of something. What prepare allocates is not counted,
-// what build allocates and its result still reaches is.
+// what build allocates and its result still reaches is. A result that is an
+// io.Closer is closed when it has been measured.
 type MemoryCase struct {
 	Name    string
 	Prepare func(n int) (build func() any)

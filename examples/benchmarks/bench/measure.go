@@ -87,7 +87,11 @@ func Measure(s Subject, o Options) (Result, error) {
 	for _, m := range s.Memory {
 		if o.matches("Memory", m.Name) {
 			fmt.Fprintf(o.Progress, "%s: memory, %s\n", s.Name, m.Name)
-			res.Memory = append(res.Memory, m.measure())
+			mr, err := m.measure()
+			if err != nil {
+				return res, err
+			}
+			res.Memory = append(res.Memory, mr)
 		}
 	}
 	for _, t := range s.Tables {
@@ -257,28 +261,39 @@ func (r Run) repeat(n int, laps []time.Duration) error {
 	if r.Want != nil {
 		wantPassed, wantFailed = r.Want(n)
 	}
-	if passed != wantPassed || failed != wantFailed {
-		return fmt.Errorf("of %d operations %d passed and %d failed, not %d and %d", n, passed, failed, wantPassed, wantFailed)
+	if passed == wantPassed && failed == wantFailed {
+		return nil
 	}
-	return nil
+	err := fmt.Errorf("of %d operations %d passed and %d failed, not %d and %d", n, passed, failed, wantPassed, wantFailed)
+	if r.Why != nil {
+		err = fmt.Errorf("%w: %w", err, r.Why())
+	}
+	return err
 }
 
-func (m Memory) measure() MemoryResult {
+func (m Memory) measure() (MemoryResult, error) {
 	res := MemoryResult{Memory: m}
 	for _, c := range append([]MemoryCase{m.Ours}, m.Others...) {
-		res.Bytes = append(res.Bytes, float64(heapOf(c.Prepare(m.N)))/float64(m.N))
+		grown, err := heapOf(c.Prepare(m.N))
+		if err != nil {
+			return res, fmt.Errorf("%s/%s: %w", m.Name, c.Name, err)
+		}
+		res.Bytes = append(res.Bytes, float64(grown)/float64(m.N))
 	}
-	return res
+	return res, nil
 }
 
 // heapOf is how much the heap in use grows by what build returns.
-func heapOf(build func() any) int64 {
+func heapOf(build func() any) (grown int64, err error) {
 	before := heapInUse()
 	kept := build()
-	grown := heapInUse() - before
-	runtime.KeepAlive(kept)
+	grown = heapInUse() - before
 	runtime.KeepAlive(build)
-	return grown
+	if c, ok := kept.(io.Closer); ok {
+		err = c.Close()
+	}
+	runtime.KeepAlive(kept)
+	return grown, err
 }
 
 func heapInUse() int64 {

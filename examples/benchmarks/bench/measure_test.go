@@ -121,6 +121,15 @@ func TestMeasureChecks(t *testing.T) {
 	}
 }
 
+// What went wrong is told where the counts are not as wanted.
+func TestMeasureTellsWhy(t *testing.T) {
+	why := errors.New("no space left")
+	run := Run{Loop: func(n int) (int, int) { return n - 1, 1 }, Why: func() error { return why }}
+	_, err := Measure(Subject{Groups: []Group{{Rows: []Row{{Ours: Case{New: func() Run { return run }}}}}}}, quick(1))
+	require.ErrorIs(t, err, why)
+	assert.ErrorContains(t, err, "1 failed")
+}
+
 func TestCheckIsToldAllCalls(t *testing.T) {
 	called, told := 0, 0
 	c := Case{Name: "c", New: func() Run {
@@ -263,9 +272,34 @@ func TestMemoryCountsWhatIsKept(t *testing.T) {
 			return kept
 		}
 	}}}
-	bytes := m.measure().Bytes
-	require.Len(t, bytes, 1)
-	assert.InDelta(t, 1024, bytes[0], 100)
+	res, err := m.measure()
+	require.NoError(t, err)
+	require.Len(t, res.Bytes, 1)
+	assert.InDelta(t, 1024, res.Bytes[0], 100)
+}
+
+type closer func() error
+
+func (c closer) Close() error { return c() }
+
+func TestMemoryIsClosed(t *testing.T) {
+	closed := 0
+	var failure error
+	m := Memory{Name: "row", N: 1, Ours: MemoryCase{Name: "ours", Prepare: func(int) func() any {
+		return func() any {
+			return closer(func() error {
+				closed++
+				return failure
+			})
+		}
+	}}}
+	_, err := Measure(Subject{Memory: []Memory{m}}, quick(2))
+	require.NoError(t, err)
+	assert.Equal(t, 1, closed)
+	failure = errors.New("still open")
+	_, err = Measure(Subject{Memory: []Memory{m}}, quick(1))
+	require.ErrorIs(t, err, failure)
+	assert.ErrorContains(t, err, "row/ours")
 }
 
 func TestParallel(t *testing.T) {
