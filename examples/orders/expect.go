@@ -221,6 +221,6 @@ func expectKills(o outcome) verdict {
 	n := o.killed()
 	return verdict{
 		n > 0 && n == len(o.lives)-1, "the worker was killed, and another one went on",
-		fmt.Sprintf("%d times of at most %d", n, o.kills),
+		fmt.Sprintf("%s of at most %d", count(n, "time"), o.kills),
 	}
 }

@@ -251,7 +251,7 @@ func TestJudge_broken(t *testing.T) {
 		{
 			"the last one was killed", func(o *outcome) { o.lives = o.lives[:1] },
 			[]int{killed},
-			"1 times of at most 2",
+			"1 time of at most 2",
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -114,6 +114,11 @@ func play(ctx context.Context, p plan, opt options, out io.Writer) (err error) {
 	case err != nil:
 		return err
 	}
+	return present(out, o, opt)
+}
+
+// present prints what came of it, and judges that.
+func present(out io.Writer, o outcome, opt options) error {
 	tell(out, o)
 	if err := draw(out, o.report, opt); err != nil {
 		return err

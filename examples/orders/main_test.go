@@ -149,12 +149,11 @@ func TestPlay_cannotStart(t *testing.T) {
 	assert.NotContains(t, out.String(), "ok   ")
 }
 
-// A script that is judged by another one than it was played by: the expectations can
-// fail, and the status tells.
-func TestPlay_unexpected(t *testing.T) {
+func TestPresent_unexpected(t *testing.T) {
 	o := goodOutcome(t)
-	o.postings = o.postings[1:]
 	var out bytes.Buffer
-	assert.False(t, verdicts(&out, judge(o)))
-	assert.Contains(t, out.String(), "FAILED  every order is done as a whole or not at all")
+	require.NoError(t, present(&out, o, options{}))
+	o.postings = o.postings[1:]
+	require.ErrorIs(t, present(&out, o, options{}), errExpectations)
+	assert.Contains(t, out.String(), "\nFAILED  every order is done as a whole or not at all\n        3 of 4; order-02: completed with 0 reservations\n")
 }

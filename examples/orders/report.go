@@ -72,12 +72,15 @@ func endings(w io.Writer, runs []ending) {
 // lines puts names into lines, as far as a few of them go.
 func lines(names []string, long int) (all []string) {
 	const most = 4
-	line := ""
+	line, room := "", long
 	for _, name := range names {
+		if len(all) == most-1 {
+			room = long - len(" ...")
+		}
 		switch {
 		case line == "":
 			line = name
-		case len(line)+1+len(name) <= long:
+		case len(line)+1+len(name) <= room:
 			line += " " + name
 		case len(all) == most-1:
 			return append(all, line+" ...")

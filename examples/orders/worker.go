@@ -29,8 +29,8 @@ type job struct {
 
 // A message is what a worker tells, on its standard output.
 type message struct {
-	Run, Status string  // a run that has come to this
-	Report      *report // the last message: all runs have
+	Run, Status string  // a run that has come to this; Run is "" of the first message
+	Report      *report // the last message: all runs have ended
 }
 
 // A report is how runs have ended, in the order of the orders.
@@ -79,6 +79,9 @@ func work(ctx context.Context, in io.Reader, out io.Writer) (err error) {
 		mu.Lock()
 		defer mu.Unlock()
 		return json.NewEncoder(out).Encode(m)
+	}
+	if err := say(message{Status: "open"}); err != nil { // a good moment to be killed, too
+		return err
 	}
 	engine, err := durable.Open(store, config(say))
 	if err != nil {

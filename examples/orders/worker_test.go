@@ -13,6 +13,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/mainstay-go/mainstay/saga"
+	"github.com/mainstay-go/mainstay/saga/durable"
 )
 
 // working has a worker of this process do a job, on services of its own, and returns
@@ -60,8 +63,7 @@ func TestWork(t *testing.T) {
 	before := d.postings()
 	said, err = working(t, dir, d, orders)
 	require.NoError(t, err)
-	require.Len(t, said, 1, "nothing is left to do")
-	assert.Equal(t, first, said[0].Report)
+	assert.Equal(t, []message{{Status: "open"}, {Report: first}}, said, "nothing is left to do")
 	assert.Equal(t, before, d.postings())
 }
 
@@ -102,6 +104,43 @@ func TestWork_left(t *testing.T) {
 		_ = boss.Close()
 	}()
 	require.ErrorIs(t, work(t.Context(), in, io.Discard), errLeft)
+}
+
+// A run that is stuck is reported with its reason, beside one that is completed and
+// one that was compensated.
+func TestExecute_stuck(t *testing.T) {
+	no := saga.Reject(errors.New("no"))
+	def := saga.MustNew("checkout", []saga.Step[Purchase]{
+		{Name: "reserve", Do: func(context.Context, *Purchase) error { return nil }, Undo: func(_ context.Context, p *Purchase) error {
+			if p.Order.ID == "stuck" {
+				return no
+			}
+			return nil
+		}},
+		{Name: "charge", Do: func(_ context.Context, p *Purchase) error {
+			if p.Order.ID != "good" {
+				return no
+			}
+			return nil
+		}},
+	})
+	engine, err := durable.Open(&durable.MemoryStore{}, durable.Config{})
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, engine.Close(context.Background())) }()
+	orders := []Order{{ID: "good"}, {ID: "back"}, {ID: "stuck"}}
+	got, err := execute(t.Context(), engine, def, orders)
+	require.NoError(t, err)
+	assert.Equal(t, []ending{
+		{Order: "good", Status: "completed", Attempts: 2},
+		{Order: "back", Status: "compensated", Step: "charge", Why: "no", Attempts: 3, Undone: 1},
+		{Order: "stuck", Status: "stuck", Reason: "undo failed", Step: "charge", Why: "no", Attempts: 3},
+	}, got.Runs)
+	assert.Equal(t, "back", got.Drawn)
+
+	_, err = execute(t.Context(), engine, def, orders)
+	require.ErrorIs(t, err, durable.ErrConflict, "it is registered already")
+	_, _, err = look(t.Context(), engine, def, "another", nil)
+	require.ErrorIs(t, err, durable.ErrNotFound)
 }
 
 func TestWork_nobodyHears(t *testing.T) {
