@@ -101,11 +101,11 @@ func TestWorkFor_fails(t *testing.T) {
 }
 
 func TestWorkFor_cancelled(t *testing.T) {
-	orders := someOrders(t, fate{charges, "", mute})
+	orders := someOrders(t, fate{})
 	d := newDesk(t, orders[0])
 	why := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())
-	d.at(1, func() { cancel(why) })
+	d.freeze(func() { cancel(why) })
 	_, err := workFor(ctx, job{t.TempDir(), d.urls, orders}, new(fuse), 0, io.Discard)
 	require.ErrorIs(t, err, why)
 	_, err = workFor(ctx, job{}, new(fuse), 0, io.Discard)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -52,6 +53,19 @@ func (d *desk) at(n int, f func()) {
 		if i == n {
 			f()
 		}
+	}
+	d.onward.Store(&onward)
+}
+
+// freeze has something done when the next request comes. Neither that nor any other
+// is answered until the test ends.
+func (d *desk) freeze(f func()) {
+	thaw := make(chan struct{})
+	d.t.Cleanup(func() { close(thaw) })
+	var first sync.Once
+	onward := func(int) {
+		first.Do(f)
+		<-thaw
 	}
 	d.onward.Store(&onward)
 }

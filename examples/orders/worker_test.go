@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -46,19 +48,20 @@ func TestWork(t *testing.T) {
 	first := said[len(said)-1].Report
 	require.NotNil(t, first)
 	require.Len(t, first.Runs, 3)
-	assert.Equal(t, orders[0].ID, first.Drawn, "it had most to undo")
 	assert.Contains(t, first.Mermaid, "undone")
+	most := slices.MaxFunc(first.Runs, func(a, b ending) int { return cmp.Compare(a.Undone, b.Undone) })
+	assert.Positive(t, most.Undone)
+	assert.Equal(t, most.Order, first.Drawn)
 	for i, e := range first.Runs {
 		assert.Equal(t, orders[i].ID, e.Order)
 		assert.Equal(t, "compensated", e.Status)
+		assert.NotEmpty(t, e.Why)
 		assert.Empty(t, e.Law)
 		assert.Empty(t, e.Reason)
 		assert.Positive(t, e.Attempts)
 		assert.Zero(t, e.Interrupted)
 		assert.Contains(t, said, message{Run: e.Order, Status: "compensated"})
 	}
-	assert.GreaterOrEqual(t, first.Runs[0].Undone, 4)
-	assert.NotEmpty(t, first.Runs[0].Why)
 
 	before := d.postings()
 	said, err = working(t, dir, d, orders)
@@ -93,11 +96,11 @@ func TestWork_noStore(t *testing.T) {
 
 // When the one who waits for it has gone, the worker goes, too. Nothing is undone.
 func TestWork_left(t *testing.T) {
-	orders := someOrders(t, fate{charges, "", mute}) // which takes long
+	orders := someOrders(t, fate{})
 	d := newDesk(t, orders[0])
 	in, boss := io.Pipe()
 	begun := make(chan struct{})
-	d.at(1, func() { close(begun) })
+	d.freeze(func() { close(begun) })
 	go func() {
 		_ = json.NewEncoder(boss).Encode(job{t.TempDir(), d.urls, orders})
 		<-begun
