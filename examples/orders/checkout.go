@@ -12,8 +12,13 @@ import (
 // A Purchase is the state of a run: an order, and what each step has got for it.
 // Every step writes a field of its own.
 type Purchase struct {
-	Order                                             Order
-	Reservation, Charge, Label, Invoice, Parcel, Mail string `json:",omitempty"`
+	Order       Order
+	Reservation string `json:",omitempty"`
+	Charge      string `json:",omitempty"`
+	Label       string `json:",omitempty"`
+	Invoice     string `json:",omitempty"`
+	Parcel      string `json:",omitempty"`
+	Mail        string `json:",omitempty"`
 }
 
 // patience is how long a step waits for an answer. It is short because what this
