@@ -63,10 +63,9 @@ func TestFactSleepers(t *testing.T) {
 		for i := range n {
 			got(start(strconv.Itoa(i), 0))
 		}
-		for sleeping(e) < n {
+		for sleeping(e) < n || goroutines(before) > 0 { // those that have made them sleep end
 			runtime.Gosched()
 		}
-		assert.Zero(t, goroutines(before))
 	})
 	t.Run("DBOS", func(t *testing.T) {
 		var begun atomic.Int64

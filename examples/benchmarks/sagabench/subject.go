@@ -12,10 +12,15 @@ func Subject() bench.Subject {
 	return bench.Subject{
 		Name:     "saga",
 		Settings: settings,
-		Groups:   []bench.Group{runs(), engines(), files(), crowds()},
+		Groups:   groups(1024),
 		Memory:   memoryRows,
 		Tables:   []bench.Table{recovery(100_000, 1_000_000)},
 	}
+}
+
+// groups has so many sagas in flight where there are most of them.
+func groups(most int) []bench.Group {
+	return []bench.Group{runs(), engines(), files(), crowds(most)}
 }
 
 var settings = []bench.Setting{
@@ -150,9 +155,9 @@ func files() bench.Group {
 	return bench.Group{Name: "Durable engines on files", Rows: rows}
 }
 
-func crowds() bench.Group {
-	l := load{inFlight: 1024}
-	row := onFiles("Saga on files, in flight: 1024", l,
+func crowds(most int) bench.Group {
+	l := load{inFlight: most}
+	row := onFiles(fmt.Sprintf("Saga on files, in flight: %d", most), l,
 		bench.Other{Case: durably("DBOS, NORMAL", l, l.inFlight, dbosNormal)},
 	)
 	row.Allocs = allocsOnFiles * durableSteps

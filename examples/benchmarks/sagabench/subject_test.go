@@ -19,7 +19,7 @@ import (
 func TestCases(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir)
-	for _, g := range Subject().Groups {
+	for _, g := range groups(100) {
 		for _, row := range g.Rows {
 			for _, c := range cases(row) {
 				t.Run(g.Name+"/"+row.Name+"/"+c.Name, func(t *testing.T) {
