@@ -142,6 +142,9 @@ func (r *run) tooLate(ctx context.Context, f *frame, at position, wait time.Dura
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	if at.pivot && at.tainted && r.insisted {
+		return nil
+	}
 	if !at.pivoted && f.deadline != never && after(r.time.now(), wait) >= f.deadline {
 		return context.DeadlineExceeded
 	}
@@ -220,7 +223,11 @@ func (r *run) conclusion(f *frame, i int, v verdict, a answer, cause error) flow
 	case o == Unknown && !n.readOnly: // Probe knows better
 		o = Rejected
 	}
-	if cause != nil && !errors.Is(err, cause) {
+	switch {
+	case cause == nil || errors.Is(err, cause):
+	case err == nil: // the process ended within the attempt
+		err = cause
+	default:
 		err = fmt.Errorf("%w: %s: %w", cause, path, err)
 	}
 	if v == halted {

@@ -219,7 +219,7 @@ func (r *run) recordUndone(f *frame, i int) {
 	if f.up == nil || f.up.nodes[f.at].kind != KindParallel { // of those it is dropped
 		_ = r.encode(f)
 	}
-	r.note(core.Event{Kind: core.UndoDone, Step: f.path(i), Attempt: int(f.marks[i].undoAttempt), Data: r.changed(f)})
+	r.noteEnd(f, i, true, core.Event{Kind: core.UndoDone, Step: f.path(i), Attempt: int(f.marks[i].undoAttempt), Data: r.changed(f)})
 }
 
 // recordUndoFailed records an attempt of Undo that failed.
@@ -233,9 +233,13 @@ func (r *run) recordUndoFailed(f *frame, i int, err error, final bool, wake int6
 		_ = r.encode(f)
 	}
 	e := core.Event{Kind: core.UndoFailed, Step: f.path(i), Attempt: int(m.undoAttempt), Err: text(err), Final: final, Data: r.changed(f)}
+	d := m.detail()
 	if wake > 0 {
-		e.Wake = r.time.date(wake)
-		m.detail().wake = wake
+		e.Wake, d.wake = r.time.date(wake), wake
 	}
-	r.note(e)
+	if d.brief && !final && e.Data == nil {
+		d.brief = false
+		return
+	}
+	r.noteEnd(f, i, true, e)
 }

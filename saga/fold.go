@@ -96,8 +96,7 @@ func (r *run) applyTo(f *frame, i int, e *core.Event) error {
 	}
 	switch e.Kind {
 	case core.Started:
-		m.attempt, m.tries = int32(e.Attempt), m.tries+1
-		m.more.open, m.more.wake = true, 0
+		m.began(int32(e.Attempt), false)
 	case core.Done:
 		if n.pivot != e.Pivot {
 			return &changedError{e.Step, "is the pivot no more, or only now"}
@@ -109,6 +108,7 @@ func (r *run) applyTo(f *frame, i int, e *core.Event) error {
 		d := m.detail()
 		d.open, d.crashes, d.final, d.outcome, d.err = false, 0, e.Final, Outcome(e.Outcome), pastError(e.Err)
 		d.wake = r.until(e.Wake)
+		d.said = e.Tainted
 		if m.tainted = e.Tainted; m.tainted {
 			r.taint(n, m)
 		} else if n.pivot {
@@ -118,6 +118,9 @@ func (r *run) applyTo(f *frame, i int, e *core.Event) error {
 			f.settledIn(r)
 		}
 	case core.Interrupted:
+		if !m.more.open && !m.more.undoOpen { // nor was its beginning recorded
+			m.began(int32(e.Attempt), m.undoTries >= enough)
+		}
 		r.crashed(n, m)
 		if e.Verb == verbStop {
 			m.more.crashes--
@@ -125,8 +128,7 @@ func (r *run) applyTo(f *frame, i int, e *core.Event) error {
 	case core.Decided:
 		return r.decided(f, i, e)
 	case core.UndoStarted:
-		m.undoAttempt, m.undoTries = int32(e.Attempt), m.undoTries+1
-		m.more.undoOpen, m.more.wake = true, 0
+		m.began(int32(e.Attempt), true)
 	case core.UndoDone:
 		m.undo, m.detail().undoOpen = undone, false
 	case core.UndoFailed:
@@ -163,7 +165,8 @@ func (r *run) lawful(n *node, m *mark, e *core.Event) bool {
 	case core.Failed:
 		return !r.undoing && (d.open || m.tainted)
 	case core.Interrupted:
-		return d.open || d.undoOpen
+		return d.open || d.undoOpen ||
+			m.undoTries >= enough && int32(e.Attempt) > m.undoAttempt || m.tries >= enough && int32(e.Attempt) > m.attempt
 	case core.Decided:
 		return !r.undoing && (m.kids == nil || e.Final) && (m.stage == fresh || m.stage == chosen && e.Items != nil)
 	case core.UndoStarted:
@@ -187,6 +190,47 @@ func (r *run) crashed(n *node, m *mark) {
 	}
 	d.open, m.tries, d.outcome = false, m.tries-1, Unknown
 	r.taint(n, m)
+	d.said = m.tainted
+}
+
+// began notes that an attempt has begun. After many failures those before it need not
+// have been recorded.
+func (m *mark) began(attempt int32, undo bool) {
+	d := m.detail()
+	at, tries, open := &m.attempt, &m.tries, &d.open
+	if undo {
+		at, tries, open = &m.undoAttempt, &m.undoTries, &d.undoOpen
+	}
+	more := int32(1)
+	if *tries >= enough {
+		more = attempt - *at
+	}
+	*at, *tries, *open, d.wake = attempt, *tries+more, true, 0
+}
+
+// catchUp does what only the head of a run tells: how often a step was tried after so many
+// failures that no more of them were recorded.
+func (r *run) catchUp(l core.Latest) {
+	f, i, err := r.locate(l.Step)
+	if l.Step == "" || err != nil {
+		return
+	}
+	m, attempt := &f.marks[i], int32(l.Attempt)
+	undo := r.undoing && m.undoAttempt > 0
+	at, tries := &m.attempt, m.tries
+	if undo {
+		at, tries = &m.undoAttempt, m.undoTries
+	}
+	switch {
+	case attempt <= *at:
+	case tries < enough: // since an operator has given it new ones
+		*at = attempt
+	default:
+		m.began(attempt, undo)
+		if !l.InFlight {
+			m.more.open, m.more.undoOpen = false, false
+		}
+	}
 }
 
 // decided does what was decided about a step before it began.

@@ -79,6 +79,9 @@ func (r *run) step(ctx *origin, f *frame, i int) flow {
 
 // blocked is why no step may start, or nil.
 func (r *run) blocked(ctx context.Context, f *frame) error {
+	if r.doubt { // it is the pivot, for which action has rules of its own
+		return nil
+	}
 	if !r.pivoted {
 		return r.over(ctx, f)
 	}

@@ -51,6 +51,8 @@ type detail struct {
 	undoOpen bool     // one of Undo
 	crashes  int      // how often that has happened since it was last looked after
 	final    bool     // there is no attempt after the latest one
+	brief    bool     // it began without an event of its own
+	said     bool     // whether it is tainted, as it was recorded last
 	signal   any      // of Await, a pointer; nil: none yet
 	waits    bool     // it waits for a signal, or has
 	reached  int64    // since when

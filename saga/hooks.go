@@ -10,7 +10,9 @@ import (
 // once, and in the engine when the fact is durable. A hook that panics changes
 // nothing; that is told to Fault.
 type Hooks struct {
-	// Status is told every change of a run's status, the first one included.
+	// Status is told every change of a run's status, the first one included. In the
+	// engine that is Waiting when it stops for a retry, a Sleep or a signal, and
+	// Running when it goes on; a run that goes back is Compensating all the while.
 	Status func(context.Context, StatusEvent)
 
 	// StepStart is told that an attempt of Do, apply or Undo begins.

@@ -15,7 +15,7 @@ func (r *run) operated(e *core.Event) error {
 			r.status = Compensating
 			r.failure.Status, r.failure.Reason, r.failure.Undo = Compensating, NoReason, nil
 		} else {
-			r.failure = nil
+			r.failure, r.insisted = nil, r.doubt
 		}
 		r.again(&r.frame)
 	case "abort":

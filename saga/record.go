@@ -23,6 +23,7 @@ type recorder struct {
 
 	stepTimeout time.Duration // of steps that have none; 0: none, as in memory
 	undoing     bool          // it was decided to go back
+	insisted    bool          // an operator wants the pivot, which is in doubt, tried whatever the time
 	signals     map[string][]byte
 }
 
@@ -77,12 +78,56 @@ func (r *run) begin(f *frame, i int, undo bool) bool {
 		return true
 	}
 	m := &f.marks[i]
-	e := core.Event{Kind: core.Started, Step: f.path(i), Of: f.of(i), Attempt: int(m.attempt) + 1, Pivot: f.nodes[i].pivot}
+	tries, attempt := m.tries, m.attempt
 	if undo {
-		e.Kind, e.Attempt = core.UndoStarted, int(m.undoAttempt)+1
+		tries, attempt = m.undoTries, m.undoAttempt
+	}
+	e := f.started(i, undo, attempt+1)
+	e.Begins = true
+	if tries >= enough && f.alone() {
+		e.Brief, m.detail().brief = true, true
 	}
 	r.note(e)
 	return r.flush()
+}
+
+// enough is how many failures of a step are recorded, so that a journal does not grow for
+// as long as a step is tried. Of those that follow the head of the run tells, unless there
+// is something new about them: a taint, a state, an end.
+//
+// What the head tells may be less than what is so: that an attempt was in flight, and not
+// that it has failed; that there is a taint, and not that Probe has taken it away. Then
+// Probe is asked, or the attempt made, once more.
+const enough = 64
+
+// alone reports whether nothing else happens while a step of a frame does: a head tells of
+// one step.
+func (f *frame) alone() bool {
+	for ; f.up != nil; f = f.up {
+		if f.up.nodes[f.at].kind != KindSub {
+			return false
+		}
+	}
+	return true
+}
+
+// started is the event for the beginning of an attempt.
+func (f *frame) started(i int, undo bool, attempt int32) core.Event {
+	e := core.Event{Kind: core.Started, Step: f.path(i), Of: f.of(i), Attempt: int(attempt), Pivot: f.nodes[i].pivot}
+	if undo {
+		e = core.Event{Kind: core.UndoStarted, Step: e.Step, Of: e.Of, Attempt: e.Attempt, Pivot: e.Pivot}
+	}
+	return e
+}
+
+// noteEnd collects an event that tells how an attempt has ended, after one for its
+// beginning if there was none.
+func (r *run) noteEnd(f *frame, i int, undo bool, e core.Event) {
+	if d := f.marks[i].more; d != nil && d.brief {
+		d.brief = false
+		r.note(f.started(i, undo, int32(e.Attempt)))
+	}
+	r.note(e)
 }
 
 // keep encodes the state after an attempt that was applied. If that does not work
@@ -118,7 +163,7 @@ func (r *run) recordDone(f *frame, i int) {
 	if r.journal == nil {
 		return
 	}
-	r.note(core.Event{
+	r.noteEnd(f, i, false, core.Event{
 		Kind: core.Done, Step: f.path(i), Of: f.of(i), Attempt: int(f.marks[i].attempt), Outcome: uint8(Applied),
 		Pivot: f.nodes[i].pivot, Data: r.changed(f),
 	})
@@ -147,11 +192,16 @@ func (r *run) recordFailed(f *frame, i int, a answer, final bool, wake int64) {
 		Kind: core.Failed, Step: f.path(i), Of: f.of(i), Attempt: int(m.attempt), Outcome: uint8(a.outcome),
 		Tainted: m.tainted, Final: final, Err: text(a.err), Data: r.changed(f),
 	}
+	d := m.detail()
 	if wake > 0 {
-		e.Wake = r.time.date(wake)
-		m.detail().wake = wake
+		e.Wake, d.wake = r.time.date(wake), wake
 	}
-	r.note(e)
+	if d.brief && !final && (d.said || !m.tainted) && e.Data == nil {
+		d.brief = false
+		return
+	}
+	d.said = m.tainted
+	r.noteEnd(f, i, false, e)
 }
 
 // recordStatus records that a run has ended, or is stuck.
@@ -290,6 +340,10 @@ func (r *run) recordProbed(f *frame, i int, final bool) {
 		return
 	}
 	m := &f.marks[i]
+	if m.tries >= enough && f.alone() && !final { // who does not know it asks again
+		return
+	}
+	m.detail().said = false
 	e := core.Event{Kind: core.Failed, Step: f.path(i), Of: f.of(i), Attempt: int(m.attempt), Outcome: uint8(Rejected), Final: final}
 	if m.more != nil {
 		e.Err = text(m.more.err)

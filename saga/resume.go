@@ -68,6 +68,9 @@ func (p *program) resumed(ctx context.Context, j job) (*run, error) {
 	b.origin = origin{ctx, &b.identity, &r.frame}
 	r.born(b, nil)
 	err := r.fold(j.Events)
+	if err == nil {
+		r.catchUp(j.Latest)
+	}
 	if j.Fresh {
 		r.status = 0
 	}

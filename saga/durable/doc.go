@@ -71,7 +71,10 @@
 //     that is the cause and names them; nothing is undone because of it.
 //   - G43: Start never waits for room: beyond MaxRunning runs wait in the store. A run
 //     that waits has no goroutine and no timer.
-//   - G44: A state that cannot be encoded, or is larger than MaxState, makes its step
+//   - G44: After 64 recorded failures of an action or a compensation further ones only
+//     change the head, unless there is something new: a taint, another state, an end.
+//     That is not so for children of a group, of which a head can tell only one. A
+//     state that cannot be encoded, or is larger than MaxState, makes its step
 //     unknown and failed, an Undo undone with the old state. Register refuses a saga
 //     whose zero state its Codec cannot encode and decode.
 //   - G46: Create and Append are all or nothing, durable when they return nil, and

@@ -80,14 +80,15 @@ func ExampleEngine_Sweep() {
 	}
 	fmt.Println(engine.Sweep(ctx))
 	mock.Add(21 * time.Minute)
-	fmt.Println(engine.Sweep(ctx))
+	if _, err := engine.Sweep(ctx); err != nil { // so does the engine by itself, every hour
+		log.Fatal(err)
+	}
 	_, _, err = run.State(ctx)
 	fmt.Println(err)
 	// Output:
 	// reserve
 	// charge
 	// 0 <nil>
-	// 1 <nil>
 	// durable: not found
 }
 

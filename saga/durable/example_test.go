@@ -127,7 +127,11 @@ func ExampleConfig() {
 	// Output:
 	// -- order-42 running
 	// charge
+	// -- order-42 waiting
+	// -- order-42 running
 	// charge
+	// -- order-42 waiting
+	// -- order-42 running
 	// charge
 	// -- order-42 completed
 	// <nil>

@@ -76,6 +76,9 @@ func (x *execution) perform() {
 	defer x.lease.end()
 	defer x.settle()
 	x.lease.begin()
+	if x.head.Status == saga.Waiting {
+		x.tellStatus(saga.Waiting, saga.Running)
+	}
 	for ctx := x.context(); ; ctx = x.renew() {
 		events, err := x.events()
 		if err != nil {
@@ -84,7 +87,7 @@ func (x *execution) perform() {
 			return
 		}
 		res := x.program.Execute(ctx, core.Job[*saga.RunConfig]{
-			ID: x.head.ID, Labels: x.head.Labels, Config: &x.e.run, Events: events, Journal: x, Fresh: len(events) == 1,
+			ID: x.head.ID, Labels: x.head.Labels, Config: &x.e.run, Events: events, Journal: x, Latest: x.head.latest(), Fresh: len(events) == 1,
 			MaxState: x.e.maxState(), MaxCrashes: x.e.cfg.MaxCrashes, StepTimeout: x.e.cfg.StepTimeout,
 		})
 		if !errors.Is(res.Halted, errReload) {
@@ -151,7 +154,7 @@ func (x *execution) Append(events []core.Event) error {
 	defer func() { <-x.turn }()
 	soft := x.soft.Load()
 	if soft { // what has happened is recorded, and nothing else happens
-		events = slices.DeleteFunc(slices.Clone(events), func(e core.Event) bool { return e.Kind == core.Started || e.Kind == core.UndoStarted })
+		events = slices.DeleteFunc(slices.Clone(events), func(e core.Event) bool { return e.Begins })
 	}
 	if len(events) > 0 || x.head.Rev == 0 {
 		if err := x.write(events, func(*Head) {}); err != nil {
@@ -210,8 +213,22 @@ func (x *execution) conclude(res core.Result[*saga.Error]) {
 		return
 	}
 	res.Told()
+	if x.head.Status == saga.Waiting {
+		x.tellStatus(saga.Running, saga.Waiting)
+	}
 	if res.Halted == nil && !res.Waits {
 		x.e.tell(x.head.ID)
+	}
+}
+
+// tellStatus tells the hook that a run waits, or no longer does. The other changes are
+// told where they are made.
+func (x *execution) tellStatus(from, to saga.Status) {
+	if hook := x.e.cfg.Hooks.Status; hook != nil {
+		event := saga.StatusEvent{Saga: x.head.Saga, Run: x.head.ID, From: from, To: to, At: x.e.time.now()}
+		if failed := contained(func() { hook(x.e.ctx, event) }); failed != nil {
+			x.e.fault(x.head, "status", &saga.PanicError{Value: failed})
+		}
 	}
 }
 
@@ -320,6 +337,16 @@ func (x *execution) reread(h Head, data [][]byte, why error, tries int) (err err
 		return why, false
 	}
 	return nil, true
+}
+
+// latest is the attempt that a head tells of. An Undo was in flight if what it waited for
+// had come when the head was written. Of the action of a run that was aborted nobody knows,
+// and the same is said.
+func (h *Head) latest() core.Latest {
+	return core.Latest{
+		Step: h.Step, Attempt: h.Attempt,
+		InFlight: h.Status == saga.Running || h.Status == saga.Compensating && !h.WakeAt.After(h.UpdatedAt),
+	}
 }
 
 // follow is what an event makes of a head.

@@ -134,3 +134,22 @@ func TestG39_AbandonIsTheEnd(t *testing.T) {
 		assert.Equal(t, []string{"do a", "do b"}, end.Log)
 	})
 }
+
+// G21, G39: a pivot in doubt when the run's time is over is tried again if an operator
+// says so, with attempts as at the start.
+func TestG39_ResumeAfterTheTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &ledger{}
+		p := saga.Step[order]{Name: "p", Pivot: true, Do: l.fn("do p", errLost, errLost, errLost, nil), Retry: saga.Retry{Wait: time.Hour, NoJitter: true}}
+		def := saga.MustNewWith(saga.Spec[order]{Name: "checkout", Timeout: time.Minute, Steps: []saga.Step[order]{l.step("a"), p}})
+		e := ignite(t, &durable.MemoryStore{}, durable.Config{}, def)
+		_, err := launch(t, e, def).Wait(bg)
+		require.ErrorIs(t, err, saga.ErrStuck)
+		time.Sleep(time.Hour)
+		require.NoError(t, e.Resume(bg, "r1", ann))
+		_, err = launch(t, e, def).Wait(bg)
+		require.NoError(t, err)
+		assert.Equal(t, []string{"do a", "do p", "do p", "do p", "do p"}, l.all())
+		seal(t, e)
+	})
+}

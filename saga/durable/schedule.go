@@ -183,6 +183,7 @@ func (e *Engine) execute(h Head) {
 	x := e.newExecution(p, h)
 	close(x.ready)
 	if !e.enter(x, false) { // it is closed
+		x.end(ErrClosed) // one attempt to write has to do, nobody could end others
 		x.release(e.time.now())
 	}
 }
@@ -240,13 +241,20 @@ func (e *Engine) fault(h Head, op string, err error) {
 	if hook == nil || errors.Is(err, ErrClosed) {
 		return
 	}
-	over := make(chan struct{}) // one that exits must not end what goes on without a caller
+	contained(func() { hook(context.Background(), saga.FaultEvent{Op: op, Saga: h.Saga, Run: h.ID, Err: err}) })
+}
+
+// contained runs a hook on a goroutine of its own: one that panics or exits must not end
+// what goes on without a caller.
+func contained(hook func()) (failed any) {
+	over := make(chan struct{})
 	go func() {
 		defer close(over)
-		defer func() { _ = recover() }()
-		hook(context.Background(), saga.FaultEvent{Op: op, Saga: h.Saga, Run: h.ID, Err: err})
+		defer func() { failed = recover() }()
+		hook()
 	}()
 	<-over
+	return failed
 }
 
 // ends are how runs have failed that this engine has executed last, with all that is

@@ -8,13 +8,16 @@ import (
 
 // encodeAll encodes events for the store: JSON, one object each.
 func encodeAll(events []core.Event) ([][]byte, error) {
-	all := make([][]byte, len(events))
+	all := make([][]byte, 0, len(events))
 	for i := range events {
+		if events[i].Brief {
+			continue
+		}
 		data, err := json.Marshal(&events[i])
 		if err != nil {
 			return nil, err
 		}
-		all[i] = data
+		all = append(all, data)
 	}
 	return all, nil
 }

@@ -58,11 +58,20 @@ type Job[C any] struct {
 	Config  C
 	Events  []Event // what is recorded of it, from its creation on
 	Journal Journal
+	Latest  Latest
 
 	Fresh       bool          // it has not begun yet
 	MaxState    int           // bytes of an encoded state
 	MaxCrashes  int           // within one step; 0 and less: any number
 	StepTimeout time.Duration // of steps that have none; 0 and less: none
+}
+
+// A Latest is the attempt of which the head of a run tells. After many failures it is
+// the only one that does.
+type Latest struct {
+	Step     string // its path
+	Attempt  int
+	InFlight bool // it was when the head was written
 }
 
 // A Result is how far Execute has come.
@@ -129,4 +138,7 @@ type Event struct {
 	Why     string    `json:"why,omitempty"`
 	Data    []byte    `json:"data,omitempty"`
 	Items   [][]byte  `json:"items,omitempty"` // with Decided of ForEach
+
+	Begins bool `json:"-"` // what it tells of comes only now
+	Brief  bool `json:"-"` // it is not recorded, but for what it changes in the head
 }
