@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"strings"
 	"testing"
 	"time"
@@ -143,4 +145,30 @@ func TestShop(t *testing.T) {
 	assert.False(t, strings.Contains(err.Error(), server.URL+"/"), "%v", err)
 	_, err = s.call(t.Context(), "BAD METHOD", charges, "k", "", &lampOrder)
 	require.ErrorContains(t, err, "invalid method")
+}
+
+// A request is sent once, also if the connection breaks on which others have been
+// before: what is sent again has to be an attempt, so that the saga knows of it.
+func TestShop_sendsOnce(t *testing.T) {
+	for _, method := range []string{http.MethodPost, http.MethodDelete} {
+		n := 0
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.ReadAll(r.Body)
+			if n++; n == 2 {
+				panic(http.ErrAbortHandler)
+			}
+			_, _ = w.Write([]byte("{}"))
+		}))
+		s := newShop(map[resource]string{charges: server.URL})
+		_, err := s.call(t.Context(), method, charges, "k", "d", &lampOrder)
+		require.NoError(t, err)
+		reused := false
+		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { reused = c.Reused }})
+		_, err = s.call(ctx, method, charges, "k", "d", &lampOrder)
+		require.Error(t, err)
+		assert.True(t, reused)
+		server.Close()
+		assert.Equal(t, 2, n)
+		s.close()
+	}
 }

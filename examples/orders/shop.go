@@ -80,6 +80,10 @@ func (s *shop) call(ctx context.Context, method string, r resource, key, doKey s
 		return "", err
 	}
 	req.Header.Set(keyHeader, key)
+	// Without GetBody the transport cannot send the request again by itself, which it
+	// does for the sake of the key when a connection breaks. All that we heard would be
+	// the last answer, and a 429 to that one says nothing about the one before.
+	req.GetBody = nil
 	if doKey != "" {
 		req.Header.Set(undoHeader, doKey)
 	}
