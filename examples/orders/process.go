@@ -112,8 +112,10 @@ func listen(out io.Reader, f *fuse) (*report, error) {
 			_, _ = io.Copy(io.Discard, out) // or it would wait for us
 			return last, err
 		}
-		if last = m.Report; last == nil {
+		if m.Report == nil {
 			f.moment()
+			continue
 		}
+		last = m.Report
 	}
 }

@@ -51,12 +51,13 @@ func TestListen(t *testing.T) {
 	r, err := listen(strings.NewReader(`{"Run":"a","Status":"running"}
 {"Run":"a","Status":"completed"}
 {"Report":{"Runs":[{"Order":"a","Status":"completed"}]}}
+{"Run":"a","Status":"completed"}
 `), &f)
 	require.NoError(t, err)
 	require.NotNil(t, r)
 	assert.Equal(t, []ending{{Order: "a", Status: "completed"}}, r.Runs)
 	_, seen, _ := f.burnt()
-	assert.Equal(t, 2, seen)
+	assert.Equal(t, 3, seen)
 
 	r, err = listen(strings.NewReader(`{"Run":"a","Status":"running"}`+"\n"+`{"Run":"a","Sta`), &f)
 	require.Error(t, err)

@@ -87,11 +87,11 @@ func work(ctx context.Context, in io.Reader, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, closeEngine(ctx, engine)) }()
 	s := newShop(todo.URLs)
 	defer s.close()
 	all, err := execute(ctx, engine, checkout(s), todo.Orders)
-	if err != nil {
+	// A run has ended before its hook tells so, but not before the engine is closed.
+	if err := errors.Join(err, closeEngine(ctx, engine)); err != nil {
 		return err
 	}
 	return say(message{Report: all})
