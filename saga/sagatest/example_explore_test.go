@@ -14,8 +14,8 @@ import (
 // An account is a fake that books what it is told, however often.
 type account struct{ balance int }
 
-// transfer is a saga whose Undo gives back what was never taken: it does not ask
-// whether it was.
+// transfer is a saga that is wrong twice: it takes again what it has taken if nobody
+// has heard of that, and it gives back what it never took.
 func transfer(a *account) *saga.Saga[int] {
 	return saga.MustNew("transfer", []saga.Step[int]{
 		{
@@ -26,10 +26,11 @@ func transfer(a *account) *saga.Saga[int] {
 	})
 }
 
-// Explore finds out in ten lines: the process may die before the money is taken.
+// Explore finds out in ten lines: an answer may be lost, and the process may die before
+// the money is taken.
 func ExampleExplore() {
-	var a *account
 	test := func(t *testing.T) {
+		var a *account // a fake, which the steps of the saga book on
 		sagatest.Explore(t, sagatest.Explorer[int]{
 			Setup: func() (*saga.Saga[int], int) {
 				a = &account{balance: 100}
@@ -37,7 +38,7 @@ func ExampleExplore() {
 			},
 			Check: func(end saga.Status, _ int) error {
 				if want := map[saga.Status]int{saga.Completed: 70, saga.Compensated: 100}[end]; a.balance != want {
-					return errors.New("money is lost, or made")
+					return fmt.Errorf("the balance is %d, want %d", a.balance, want)
 				}
 				return nil
 			},

@@ -1,6 +1,7 @@
 package sagatest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,13 +39,14 @@ type Explorer[S any] struct {
 
 // Explore executes a saga again and again, each time by another schedule: every
 // attempt may be applied, rejected, or end with an error before or after its effect,
-// every compensation may fail, and the process may die before and after everything it
-// writes. It fails the test if a run breaks the law (see [CheckLaw]), does not end, or
-// Check objects, and prints the schedule with the fewest turns that did, to be replayed
-// by Only. It returns how many were tried.
+// every compensation may fail before or after it, and the process may die before and
+// after everything it writes. It fails the test if a run breaks the law (see
+// [CheckLaw]), does not end, or Check objects, and prints the schedule with the fewest
+// turns that did, to be replayed by Only. It returns how many were tried.
 //
 // Each runs in a testing/synctest bubble of its own, so that no time passes. Steps
-// without attempts of their own are tried twice.
+// without attempts of their own are tried twice. In one schedule an action fails three
+// times at most, and a compensation twice.
 func Explore[S any](t *testing.T, x Explorer[S]) (schedules int) {
 	t.Helper()
 	if x.Setup == nil {
@@ -197,10 +199,10 @@ func live[S any](ctx context.Context, x Explorer[S], d *director, store durable.
 					return true, err
 				}
 				return true, judge(ctx, x, d, store, def, state, errWaits)
-			case now().Sub(rec.Head.UpdatedAt) > 1000*time.Hour && !rec.Head.Status.Ended() && rec.Head.WakeAt.Before(now()):
+			case d.endless() != "" || now().Sub(rec.Head.UpdatedAt) > 1000*time.Hour && !rec.Head.Status.Ended() && rec.Head.WakeAt.Before(now()):
 				cancel(errDied)
 				<-end
-				return true, fmt.Errorf("the run does not end: it is %v at %s", rec.Head.Status, rec.Head.Step)
+				return true, fmt.Errorf("the run does not end: it is %v at %s", rec.Head.Status, cmp.Or(d.endless(), rec.Head.Step))
 			}
 		}
 	}
@@ -219,7 +221,7 @@ func judge[S any](ctx context.Context, x Explorer[S], d *director, store durable
 	if err != nil {
 		return err
 	}
-	if err := CheckLaw(def.Plan(), rec); err != nil {
+	if err := errors.Join(d.wrong, CheckLaw(def.Plan(), rec)); err != nil {
 		return err
 	}
 	if x.Check == nil {

@@ -27,8 +27,8 @@ func record(status saga.Status, lines ...string) *durable.Record {
 	return rec
 }
 
-// G4: what is lawful, and what is not.
-func TestCheckLaw(t *testing.T) {
+// K8, G4: what is lawful, and what is not.
+func TestK8_CheckLaw(t *testing.T) {
 	do := func(name string) saga.StepPlan { return saga.StepPlan{Name: name, Kind: saga.KindDo, Undo: true} }
 	read := saga.StepPlan{Name: "r", Kind: saga.KindDo, ReadOnly: true}
 	pivot := saga.StepPlan{Name: "p", Kind: saga.KindDo, Pivot: true}

@@ -96,10 +96,16 @@ type director struct {
 	met   []turn
 	seen  map[string]bool
 	fails map[string]int // attempts, by what they are of
+	keys  map[string]string
+	tries map[string]int // by key
+	wrong error          // of the keys
+	stray string         // what has been tried for too long; "": nothing
 }
 
 func newDirector(s schedule, known *events) *director {
-	return &director{script: s, known: known, seen: make(map[string]bool), fails: make(map[string]int)}
+	return &director{
+		script: s, known: known, seen: make(map[string]bool), fails: make(map[string]int), keys: make(map[string]string), tries: make(map[string]int),
+	}
 }
 
 // maxDoFails and maxUndoFails are how often a schedule has one action and one
@@ -143,9 +149,38 @@ func (d *director) meet(at string, may ...string) string {
 
 var errExplored = errors.New("sagatest: the schedule says so")
 
+// key checks that all attempts of one thing have one key, and nothing else has.
+func (d *director) key(info saga.StepInfo) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	of := fmt.Sprintf("%v %s", info.Undoing, info.Step)
+	for other, key := range d.keys {
+		if (other == of) != (key == info.Key) && d.wrong == nil {
+			d.wrong = fmt.Errorf("sagatest: the key of %s is %q, and was %q", info.Step, info.Key, key)
+		}
+	}
+	d.keys[of] = info.Key
+	if d.tries[info.Key]++; d.tries[info.Key] > maxTries {
+		d.stray = info.Step
+	}
+}
+
+// maxTries is how many attempts of one thing may be made until it counts as endless.
+const maxTries = 1000
+
+func (d *director) endless() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.stray
+}
+
 // around is for Config.Around.
 func (d *director) around(ctx context.Context, info saga.StepInfo, next func(context.Context) error) error {
 	var does string
+	if d.key(info); d.endless() != "" { // no more of it
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}
 	if info.Undoing {
 		does = d.attempt("undo "+info.Step, info.Attempt, maxUndoFails, doLoseTry, doLoseReply)
 	} else {
