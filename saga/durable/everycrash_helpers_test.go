@@ -215,7 +215,7 @@ func (x *effects) once() (broken []string) {
 
 // live executes a run by one process until that ends, and reports whether it has. What
 // is stuck is resumed by an operator, when the other side is well again.
-func (r *reaper) live(t *testing.T, x *effects, def *saga.Saga[order]) (died bool, err error) {
+func (r *reaper) live(t *testing.T, x *effects, def *saga.Saga[order]) (died bool, failed error) {
 	t.Helper()
 	r.dead = make(chan struct{})
 	e, err := durable.Open(r, durable.Config{
@@ -223,8 +223,8 @@ func (r *reaper) live(t *testing.T, x *effects, def *saga.Saga[order]) (died boo
 	})
 	require.NoError(t, err)
 	require.NoError(t, durable.Register(e, def))
-	end := make(chan error, 1)
-	go func() { end <- finish(t.Context(), e, def, r, x) }()
+	end := make(chan struct{ err error }, 1)
+	go func() { end <- struct{ err error }{finish(t.Context(), e, def, r, x)} }()
 	select {
 	case <-r.dead:
 		ended, cancel := context.WithCancel(t.Context())
@@ -236,9 +236,9 @@ func (r *reaper) live(t *testing.T, x *effects, def *saga.Saga[order]) (died boo
 		require.NoError(t, e.Close(t.Context()))
 		<-end
 		return true, nil
-	case err = <-end:
+	case is := <-end:
 		require.NoError(t, e.Close(t.Context()))
-		return r.isOver(), err
+		return r.isOver(), is.err
 	}
 }
 
