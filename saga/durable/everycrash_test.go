@@ -29,7 +29,7 @@ func crashSize() (sagas uint64, twice, thrice int, least int64) {
 	case testing.Short():
 		return 20, 60, 60, 5000
 	case os.Getenv("MAINSTAY_DEEP") != "":
-		return 4000, 200, 200, 4_000_000
+		return 4000, 200, 200, 3_500_000
 	}
 	return 260, 75, 80, 100_000
 }
