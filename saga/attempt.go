@@ -38,9 +38,9 @@ func (r *run) attempt(ctx *origin, f *frame, i int, undo bool) (a answer) {
 		timeout = r.stepTimeout
 	}
 	if timeout > 0 {
-		limited, free := r.time.limited(ctx, timeout)
-		defer free()
-		c.origin = r.origin(limited, f)
+		t := r.newTerm(ctx, f, timeout)
+		defer t.close()
+		c.origin = &t.origin
 	}
 	if hook := r.cfg.Hooks.StepStart; hook != nil {
 		r.observe(ctx, "step start", func() { hook(ctx, c.info()) })
@@ -142,9 +142,9 @@ func (r *run) probe(ctx context.Context, f *frame, i int) (o Outcome) {
 	n, m := &f.nodes[i], &f.marks[i]
 	c := &stepContext{origin: r.origin(ctx, f), i: int32(i), attempt: m.attempt}
 	if n.timeout > 0 {
-		limited, free := r.time.limited(ctx, n.timeout)
-		defer free()
-		c.origin = r.origin(limited, f)
+		t := r.newTerm(ctx, f, n.timeout)
+		defer t.close()
+		c.origin = &t.origin
 	}
 	safely(func() {
 		answered, err := n.probe(c, f.state)

@@ -10,7 +10,7 @@ import (
 // undoAll undoes what is done, latest first. A compensation that calls
 // runtime.Goexit ends this goroutine, but not before the rest is undone: what has
 // been tried is in the marks.
-func (r *run) undoAll(g *grace, f *frame) (next flow) {
+func (r *run) undoAll(g *term, f *frame) (next flow) {
 	returned := false
 	defer func() {
 		if !returned {
@@ -23,7 +23,7 @@ func (r *run) undoAll(g *grace, f *frame) (next flow) {
 }
 
 // undoFrame undoes the steps of a frame, each before the one before it begins.
-func (r *run) undoFrame(g *grace, f *frame) (next flow) {
+func (r *run) undoFrame(g *term, f *frame) (next flow) {
 	for i := len(f.marks) - 1; i >= 0; i-- {
 		one := r.undo(g, f, i)
 		if one == stuck && r.keepUndoing() {
@@ -41,7 +41,7 @@ func (r *run) undoFrame(g *grace, f *frame) (next flow) {
 func (r *run) keepUndoing() bool { return r.journal == nil || r.prog.keepUndoing }
 
 // undo undoes one step.
-func (r *run) undo(g *grace, f *frame, i int) flow {
+func (r *run) undo(g *term, f *frame, i int) flow {
 	n, m := &f.nodes[i], &f.marks[i]
 	switch n.kind {
 	case KindDo, KindAwait:
@@ -94,7 +94,7 @@ func (f *frame) undoable() bool {
 
 // undoTogether undoes frames, at most limit at a time, and waits for all. One that has
 // to wait keeps its place.
-func (r *run) undoTogether(g *grace, kids []*frame, limit int) (next flow) {
+func (r *run) undoTogether(g *term, kids []*frame, limit int) (next flow) {
 	ended := make(chan flow, len(kids))
 	running, waiting := 0, 0
 	for len(kids) > 0 && running+waiting < limit || running > 0 {
@@ -131,7 +131,7 @@ func worse(a, b flow) flow {
 // compensate makes attempts of a compensation until one succeeds, there is no
 // further one, or it has to wait. It may begin where an earlier process, or a
 // goroutine that has exited, has left it.
-func (r *run) compensate(g *grace, f *frame, i int) flow {
+func (r *run) compensate(g *term, f *frame, i int) flow {
 	n, m := &f.nodes[i], &f.marks[i]
 	attempts := r.cfg.undoAttempts(&n.undoRetry)
 	err, wake := m.latestUndo()

@@ -88,22 +88,6 @@ func (s source) pause(ctx context.Context, d time.Duration) bool {
 	return ctx.Err() == nil // of two at once the end counts
 }
 
-// limited is ctx with an end after d, whose cause is context.DeadlineExceeded. With
-// a Clock it has no Deadline: one of a Mock lies in 1970, and real I/O would fail
-// at once.
-func (s source) limited(ctx context.Context, d time.Duration) (context.Context, func()) {
-	if s.clock == nil {
-		ctx, cancel := context.WithTimeoutCause(ctx, d, context.DeadlineExceeded)
-		return ctx, cancel
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	stop := s.afterFunc(d, func() { cancel(context.DeadlineExceeded) })
-	return ctx, func() {
-		stop()
-		cancel(context.Canceled)
-	}
-}
-
 // A timeline turns a clock into nanoseconds since a base, which it reads when it
 // is first asked: most runs in memory never look at the clock.
 type timeline struct {

@@ -23,7 +23,7 @@ func (jsonCodec) Unmarshal(data []byte, v any) error { return json.Unmarshal(dat
 
 // Name, Fingerprint and MaxRunning are those of the saga.
 func (p *program) Name() string        { return p.name }
-func (p *program) Fingerprint() string { return fingerprint(planOf(p.nodes)) }
+func (p *program) Fingerprint() string { return p.print }
 func (p *program) MaxRunning() int     { return p.maxRunning }
 
 // Encode encodes a state.

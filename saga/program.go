@@ -31,6 +31,8 @@ type program struct {
 
 	usual RunConfig // of runs that have none of their own
 
+	print string // its fingerprint
+
 	plain int       // how many steps at the beginning are nothing but called, as long as all goes well
 	flat  bool      // it is only actions: a run in memory is one goroutine and one frame
 	idle  sync.Pool // runs of it that are over, if it is
@@ -99,6 +101,7 @@ func compile[S any](spec Spec[S]) (*program, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
+	p.print = fingerprint(planOf(p.nodes))
 	return p, nil
 }
 

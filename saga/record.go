@@ -17,6 +17,7 @@ type recorder struct {
 	crashes  int // how many within one step are too many
 	turn     chan struct{}
 	events   []core.Event // not yet written
+	spare    []core.Event // room for others, while those are
 	owed     []func()     // hooks for them
 	wake     int64        // the earliest instant that a step waits for; never: none
 	severed  error        // why nothing can be written any more
@@ -42,7 +43,7 @@ func (r *run) flush() bool {
 	defer func() { <-r.turn }()
 	r.mu.Lock()
 	events, owed, severed := r.events, r.owed, r.severed
-	r.events, r.owed = nil, nil
+	r.events, r.spare, r.owed = r.spare, nil, nil
 	r.mu.Unlock()
 	if severed != nil {
 		return false
@@ -54,6 +55,10 @@ func (r *run) flush() bool {
 			r.mu.Unlock()
 			return false
 		}
+		clear(events)
+		r.mu.Lock()
+		r.spare = events[:0]
+		r.mu.Unlock()
 	}
 	for _, tell := range owed {
 		tell()

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/benbjohnson/clock"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -170,5 +171,74 @@ func TestG24_LeavesBetween(t *testing.T) {
 			require.ErrorIs(t, err, errOther)
 		}
 		assert.Equal(t, want, s.trace())
+	}
+}
+
+// G25: so is that of a step with a Timeout: it ends when that has passed, or when the
+// caller's does, whether or not anybody waits for it, and tells why.
+func TestG25_TimeoutIsAContext(t *testing.T) {
+	for name, c := range map[string]struct {
+		cfg   func() saga.RunConfig
+		ended error
+		dated bool
+	}{
+		"system time": {func() saga.RunConfig { return saga.RunConfig{} }, context.DeadlineExceeded, true},
+		"a Clock":     {func() saga.RunConfig { return saga.RunConfig{Clock: clock.New()} }, context.Canceled, false},
+	} {
+		run := func(t *testing.T, ctx context.Context, do func(context.Context)) {
+			def := saga.MustNew("checkout", []saga.Step[state]{{Name: "a", Timeout: time.Second, Do: func(ctx context.Context, _ *state) error {
+				do(ctx)
+				return nil
+			}}})
+			require.NoError(t, def.RunWith(ctx, c.cfg(), &state{}))
+		}
+		for how, wait := range map[string]func(ctx context.Context){
+			"Done":        func(ctx context.Context) { <-ctx.Done() },
+			"time passes": func(context.Context) { time.Sleep(time.Second) },
+		} {
+			t.Run(name+", "+how, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					began := time.Now()
+					run(t, t.Context(), func(ctx context.Context) {
+						end, dated := ctx.Deadline()
+						assert.Equal(t, c.dated, dated)
+						if dated {
+							assert.Equal(t, time.Second, end.Sub(began))
+						}
+						assert.NoError(t, ctx.Err())
+						wait(ctx)
+						assert.Equal(t, time.Second, time.Since(began))
+						assert.Equal(t, c.ended, ctx.Err())
+						assert.Equal(t, context.DeadlineExceeded, context.Cause(ctx))
+					})
+				})
+			})
+			t.Run(name+", the caller leaves, "+how, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					caller, leave := context.WithCancelCause(t.Context())
+					run(t, caller, func(ctx context.Context) {
+						leave(errOther)
+						wait(ctx)
+						assert.Equal(t, context.Canceled, ctx.Err())
+						assert.Equal(t, errOther, context.Cause(ctx))
+					})
+				})
+			})
+			t.Run(name+", the caller has less time, "+how, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					began := time.Now()
+					caller, leave := context.WithTimeoutCause(t.Context(), time.Millisecond, errOther)
+					defer leave()
+					run(t, caller, func(ctx context.Context) {
+						end, dated := ctx.Deadline()
+						assert.True(t, dated)
+						assert.Equal(t, time.Millisecond, end.Sub(began))
+						wait(ctx)
+						assert.Equal(t, context.DeadlineExceeded, ctx.Err())
+						assert.Equal(t, errOther, context.Cause(ctx))
+					})
+				})
+			})
+		}
 	}
 }

@@ -93,7 +93,7 @@ func unreadable(p *program, j job, err error) core.Result[*Error] {
 func (r *run) result() core.Result[*Error] {
 	owed := r.owed
 	return core.Result[*Error]{
-		Status: uint8(r.status), Undoes: r.undoing, Passed: r.pivoted, Doubts: r.doubt, Tries: r.frame.retries(), End: r.failure, State: r.frame.state, Events: r.events,
+		Status: uint8(r.status), Undoes: r.undoing, Passed: r.pivoted, Doubts: r.doubt, Tries: r.frame.retries(), End: r.failure, State: r.frame.state, Saved: r.saved, Events: r.events,
 		Told: func() {
 			for _, tell := range owed {
 				tell()

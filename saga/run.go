@@ -29,7 +29,7 @@ type life struct {
 	// What follows the pivot, and a pivot that may be applied, goes by late
 	// instead of ctx. Set by the goroutine of the run alone, before anything
 	// else that looks at it begins.
-	late    *grace
+	late    *term
 	unhook  func() bool // of late, from ctx
 	pivoted bool        // the pivot is applied
 	doubt   bool        // it may be
@@ -217,8 +217,8 @@ func (r *run) timed(o *origin, f *frame) (*origin, func()) {
 		begun = r.time.now()
 	}
 	f.deadline = min(f.deadline, after(begun, f.prog.timeout))
-	ctx, free := r.time.limited(o, left(f.deadline, r.time.now()))
-	return r.origin(ctx, f), free
+	t := r.newTerm(o, f, left(f.deadline, r.time.now()))
+	return &t.origin, t.close
 }
 
 // over is why there can be no further attempt on the way to the pivot, or nil.

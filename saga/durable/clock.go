@@ -20,6 +20,13 @@ func (t timeline) now() time.Time {
 	return t.clock.Now()
 }
 
+func (t timeline) since(at time.Time) time.Duration {
+	if t.clock == nil {
+		return time.Since(at)
+	}
+	return t.clock.Since(at)
+}
+
 // afterFunc runs f on a goroutine of its own once d has passed. A Mock may run f
 // although stop reported that it came in time.
 func (t timeline) afterFunc(d time.Duration, f func()) (stop func() bool) {

@@ -33,10 +33,10 @@ type Engine struct {
 	mu       sync.Mutex
 	programs map[string]program
 	active   map[string]*execution // runs that this engine executes, by ID
-	next     map[string]Head       // what it has claimed of them since
+	next     map[string]claimed    // what it has claimed of them since
 	running  map[string]int        // how many of each saga
 	reserved int                   // room for what is being claimed
-	waiting  map[string][]chan struct{}
+	waiting  map[string][]chan *end
 	ends     ends
 	closing  bool
 	closed   chan struct{} // closed when it begins to close
@@ -63,9 +63,9 @@ func Open(store Store, cfg Config) (*Engine, error) {
 		gone:     make(chan struct{}),
 		programs: make(map[string]program),
 		active:   make(map[string]*execution),
-		next:     make(map[string]Head),
+		next:     make(map[string]claimed),
 		running:  make(map[string]int),
-		waiting:  make(map[string][]chan struct{}),
+		waiting:  make(map[string][]chan *end),
 		closed:   make(chan struct{}),
 	}
 	e.ctx, e.cancel = context.WithCancelCause(context.Background())

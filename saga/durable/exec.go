@@ -17,6 +17,7 @@ import (
 type execution struct {
 	e       *Engine
 	program program
+	asked   time.Time     // when the lease was asked for
 	soft    atomic.Bool   // no further step starts
 	ready   chan struct{} // closed when it is in the store, or will not be
 	turn    chan struct{} // one slot: held by who writes
@@ -40,8 +41,8 @@ type execution struct {
 // an operator has spoken.
 var errReload = errors.New("durable: an operator has spoken")
 
-func (e *Engine) newExecution(p program, h Head) *execution {
-	x := &execution{e: e, program: p, head: h, ready: make(chan struct{}), turn: make(chan struct{}, 1)}
+func (e *Engine) newExecution(p program, h Head, asked time.Time) *execution {
+	x := &execution{e: e, program: p, asked: asked, head: h, ready: make(chan struct{}), turn: make(chan struct{}, 1)}
 	x.renew()
 	x.lease.x = x
 	return x
@@ -75,7 +76,7 @@ func (x *execution) perform() {
 	defer x.end(context.Canceled)
 	defer x.lease.end()
 	defer x.settle()
-	x.lease.begin()
+	x.lease.begin(x.asked)
 	if x.head.Status == saga.Waiting {
 		x.tellStatus(saga.Waiting, saga.Running)
 	}
@@ -186,6 +187,7 @@ func (x *execution) conclude(res core.Result[*saga.Error]) {
 	if reason == saga.JournalUnreadable {
 		x.e.fault(x.head, "journal", res.End.Err)
 	}
+	var how *end
 	x.turn <- struct{}{}
 	err := x.write(res.Events, func(h *Head) {
 		h.Owner = ""
@@ -201,7 +203,10 @@ func (x *execution) conclude(res core.Result[*saga.Error]) {
 			}
 		default:
 			h.Status, h.WakeAt = status, time.Time{}
-			x.e.keep(h.ID, h.Rev+1, res.End) // before anybody can see that it has ended
+			if res.Saved != nil { // before anybody can see that it has ended
+				how = &end{rev: h.Rev + 1, created: h.CreatedAt, err: res.End, state: res.Saved}
+				x.e.keep(h.ID, *how)
+			}
 			if status == saga.Stuck {
 				h.Reason = reason
 			}
@@ -217,7 +222,7 @@ func (x *execution) conclude(res core.Result[*saga.Error]) {
 		x.tellStatus(saga.Running, saga.Waiting)
 	}
 	if res.Halted == nil && !res.Waits {
-		x.e.tell(x.head.ID)
+		x.e.tell(x.head.ID, how)
 	}
 }
 
@@ -286,7 +291,7 @@ func (x *execution) wrote(h Head, events int) {
 		close(x.ready)
 	}
 	x.head, x.written = h, x.written+events
-	x.lease.renewed()
+	x.lease.renewed(h.UpdatedAt)
 }
 
 // reread finds out what is in the store after an attempt to write: whether that

@@ -1,6 +1,7 @@
 package durable_test
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,7 +19,13 @@ func TestS12_Abort(t *testing.T) {
 	for name, elsewhere := range map[string]bool{"here": false, "elsewhere": true} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				def := define("shop", say("a"), held("b", nil), say("c"))
+				b, again := held("b", nil), make(chan struct{})
+				undo := b.Undo
+				b.Undo = func(ctx context.Context, o *order) error {
+					<-again
+					return undo(ctx, o)
+				}
+				def := define("shop", say("a"), b, say("c"))
 				store := &durable.MemoryStore{}
 				const lease = time.Minute
 				e, other := open(t, store, durable.Config{Lease: lease}, def), open(t, store, durable.Config{Lease: lease}, def)
@@ -31,6 +38,7 @@ func TestS12_Abort(t *testing.T) {
 				begun := time.Now()
 				require.NoError(t, by.Abort(bg, "r1", ann))
 				require.NoError(t, by.Abort(bg, "r1", ann), "again: it goes back already")
+				close(again)
 				end, err := run.Wait(bg)
 				var failed *saga.Error
 				require.ErrorAs(t, err, &failed)

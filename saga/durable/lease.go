@@ -1,77 +1,104 @@
 package durable
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // A lease keeps a run claimed as long as it is executed, and ends the execution when
-// it was not renewed in time.
+// it was not renewed in time. Every write renews it, so it only notes when that was: its
+// one timer finds out what has come of that when it fires.
 type lease struct {
 	x *execution
 
 	// mu guards the fields below.
-	mu      sync.Mutex
-	term    uint64 // number of the present term: timers of others do nothing
-	stops   []func() bool
-	over    bool
-	started bool
+	mu    sync.Mutex
+	since time.Time   // when that was asked for which has renewed it
+	turn  uint64      // number of the timer: what others do means nothing
+	stop  func() bool // of that timer
+	over  bool
 }
 
-// begin begins the first term.
-func (l *lease) begin() {
+// begin begins the first term, which was asked for at an instant.
+func (l *lease) begin(at time.Time) {
+	if l.x.e.cfg.Lease > 0 {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.since = at
+		l.arm(l.x.e.cfg.Lease/3 - l.x.e.time.since(at))
+	}
+}
+
+// renewed begins another term.
+func (l *lease) renewed(at time.Time) {
 	l.mu.Lock()
-	l.started = true
-	l.mu.Unlock()
-	l.renewed()
+	defer l.mu.Unlock()
+	l.since = at
 }
 
-// renewed begins a term.
-func (l *lease) renewed() {
+// arm has look called after d. mu is held.
+func (l *lease) arm(d time.Duration) {
+	if l.stop != nil {
+		l.stop()
+	}
+	l.turn++
+	turn := l.turn
+	l.stop = l.x.e.time.afterFunc(d, func() { l.look(turn) })
+}
+
+// look does what is due: it renews after a third of the term, and ends the execution after
+// all of it.
+func (l *lease) look(turn uint64) {
 	d := l.x.e.cfg.Lease
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if d < 0 || l.over || !l.started {
+	if l.over || l.turn != turn {
+		l.mu.Unlock()
 		return
 	}
-	l.term++
-	l.stop()
-	term := l.term
-	l.stops = []func() bool{
-		l.x.e.time.afterFunc(d/3, func() { l.renew(term) }),
-		l.x.e.time.afterFunc(d, func() { l.expire(term) }),
+	passed := l.x.e.time.since(l.since)
+	switch {
+	case passed >= d:
+		l.over = true
+		l.mu.Unlock()
+		l.x.end(ErrFenced)
+		return
+	case passed < d/3:
+		l.arm(d/3 - passed)
+		l.mu.Unlock()
+		return
 	}
+	l.arm(d - passed) // to renew it may take longer than that
+	l.mu.Unlock()
+	l.renew()
 }
 
-func (l *lease) stop() {
-	for _, stop := range l.stops {
-		stop()
-	}
-	l.stops = nil
-}
-
-func (l *lease) current(term uint64) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return !l.over && l.term == term
-}
-
-// renew writes the head as it is, which begins another term.
-func (l *lease) renew(term uint64) {
+// renew writes the head as it is, if nothing else was written meanwhile.
+func (l *lease) renew() {
 	l.x.turn <- struct{}{}
 	defer func() { <-l.x.turn }()
-	if l.current(term) {
+	third := l.x.e.cfg.Lease / 3
+	if l.passed() >= third {
 		_ = l.x.write(nil, func(*Head) {}) // if that fails the term goes on to its end
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if rest := third - l.x.e.time.since(l.since); rest > 0 && !l.over {
+		l.arm(rest)
 	}
 }
 
-// expire ends the execution.
-func (l *lease) expire(term uint64) {
-	if l.current(term) {
-		l.x.end(ErrFenced)
-	}
+// passed is how much of the term is over.
+func (l *lease) passed() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.x.e.time.since(l.since)
 }
 
 func (l *lease) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.over = true
-	l.stop()
+	if l.stop != nil {
+		l.stop()
+	}
 }

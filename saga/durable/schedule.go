@@ -79,6 +79,7 @@ func (e *Engine) claim(ctx context.Context) (next time.Duration) {
 		if limit == 0 {
 			continue
 		}
+		asked := e.time.now()
 		heads, due, err := e.store.Claim(ctx, ClaimRequest{Owner: e.owner, TTL: e.cfg.Lease, Limit: limit, Sagas: sagas})
 		if err != nil {
 			if ctx.Err() == nil {
@@ -87,7 +88,7 @@ func (e *Engine) claim(ctx context.Context) (next time.Duration) {
 			due = e.cfg.Poll
 		}
 		for _, h := range heads {
-			e.execute(h)
+			e.execute(claimed{h, asked})
 		}
 		e.give(sagas, limit)
 		if len(heads) == limit { // there may be more
@@ -168,19 +169,26 @@ func (e *Engine) free() int {
 	return min(plenty, e.cfg.MaxRunning-len(e.active)-e.reserved)
 }
 
+// A claimed is a run that was claimed, and when that was asked for.
+type claimed struct {
+	head  Head
+	asked time.Time
+}
+
 // execute begins to execute a run that was claimed. If this engine is busy with that
 // run still, because a Start of what there is already looks for it, or because its
 // lease was lost, that is over first.
-func (e *Engine) execute(h Head) {
+func (e *Engine) execute(c claimed) {
+	h := c.head
 	e.mu.Lock()
 	if e.active[h.ID] != nil {
-		e.next[h.ID] = h
+		e.next[h.ID] = c
 		e.mu.Unlock()
 		return
 	}
 	p := e.programs[h.Saga]
 	e.mu.Unlock()
-	x := e.newExecution(p, h)
+	x := e.newExecution(p, h, c.asked)
 	close(x.ready)
 	if !e.enter(x, false) { // it is closed
 		x.end(ErrClosed) // one attempt to write has to do, nobody could end others
@@ -211,19 +219,25 @@ func (e *Engine) finished(x *execution) {
 	defer e.mu.Unlock()
 	delete(e.active, x.head.ID)
 	e.running[x.head.Saga]--
-	if h, ok := e.next[x.head.ID]; ok {
+	if c, ok := e.next[x.head.ID]; ok {
 		delete(e.next, x.head.ID)
-		e.crew.Go(func() { e.execute(h) })
+		e.crew.Go(func() { e.execute(c) })
 	}
+	e.release(x.head.ID, nil)
 	e.wake()
 }
 
-// tell wakes those who wait for a run.
-func (e *Engine) tell(id string) {
+// tell tells those who wait for a run how it has ended; nil: they have to look.
+func (e *Engine) tell(id string, how *end) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.release(id, how)
+}
+
+// release is tell while mu is held.
+func (e *Engine) release(id string, how *end) {
 	for _, ch := range e.waiting[id] {
-		close(ch)
+		ch <- how
 	}
 	delete(e.waiting, id)
 }
@@ -257,25 +271,30 @@ func contained(hook func()) (failed any) {
 	return failed
 }
 
-// ends are how runs have failed that this engine has executed last, with all that is
-// lost when an error is recorded but its text.
+// ends are how runs have ended that this engine has executed last: errors with all that is
+// lost when only their text is recorded, and states that need not be looked for in a journal.
 type ends struct {
 	byID  map[string]end
 	order []string
 }
 
 type end struct {
-	rev uint64
-	err *saga.Error
+	rev     uint64    // of the head that says so
+	created time.Time // when the run was
+	err     *saga.Error
+	state   []byte // encoded; nil: it is not kept
 }
 
-// maxEnds is how many are kept.
-const maxEnds = 1024
+// maxEnds is how many are kept, maxEndState how large a state may be for that.
+const (
+	maxEnds     = 1024
+	maxEndState = 4096
+)
 
-// keep keeps how a run has failed, which its head says from a Rev on.
-func (e *Engine) keep(id string, rev uint64, err *saga.Error) {
-	if err == nil {
-		return
+// keep keeps how a run has ended.
+func (e *Engine) keep(id string, how end) {
+	if len(how.state) > maxEndState {
+		how.state = nil
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -289,15 +308,13 @@ func (e *Engine) keep(id string, rev uint64, err *saga.Error) {
 		}
 		e.ends.order = append(e.ends.order, id)
 	}
-	e.ends.byID[id] = end{rev, err}
+	e.ends.byID[id] = how
 }
 
-// kept is how a run has failed, as this engine remembers it, or as it was recorded.
-func (e *Engine) kept(h Head, recorded *saga.Error) *saga.Error {
+// kept is how a run has ended that has this head, if this engine remembers.
+func (e *Engine) kept(h Head) (how end, ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if k, ok := e.ends.byID[h.ID]; ok && k.rev == h.Rev {
-		return k.err
-	}
-	return recorded
+	how, ok = e.ends.byID[h.ID]
+	return how, ok && how.rev == h.Rev && how.created.Equal(h.CreatedAt)
 }

@@ -108,5 +108,5 @@ func (e *Engine) heard(id string, event *core.Event) {
 		x.end(errReload)
 	}
 	e.wake()
-	e.tell(id)
+	e.tell(id, nil)
 }

@@ -98,7 +98,7 @@ func (e *Engine) start(ctx context.Context, p program, cfg StartConfig, data []b
 	}
 	if cfg.Delay <= 0 {
 		h.Owner = e.owner
-		x := e.newExecution(p, h)
+		x := e.newExecution(p, h, now)
 		x.created = []core.Event{created}
 		if e.enter(x, true) {
 			select {
@@ -174,31 +174,54 @@ func (r *Run[S]) Wait(ctx context.Context) (state S, err error) {
 		return state, fmt.Errorf("durable: run %q would wait for itself: %w", r.id, ErrConflict)
 	}
 	for {
-		over := r.e.await(r.id)
-		state, h, end, err := r.look(ctx, true)
-		if err != nil || h.Status.Ended() || h.Status == saga.Stuck {
-			r.e.forget(r.id, over)
-			if err == nil && end != nil {
-				return state, end
+		over, here := r.e.await(r.id)
+		if !here {
+			state, h, failed, err := r.look(ctx, true)
+			if err != nil || h.Status.Ended() || h.Status == saga.Stuck {
+				r.e.forget(r.id, over)
+				return state, either(err, failed)
 			}
-			return state, err
 		}
-		ring := make(chan struct{})
-		stop := r.e.time.afterFunc(r.e.cfg.Poll, func() { close(ring) })
-		select {
-		case <-over:
-		case <-ring: // it may be executed elsewhere
-		case <-ctx.Done():
-			err = context.Cause(ctx)
-		case <-r.e.gone:
-			err = ErrClosed
-		}
-		stop()
+		how, err := r.e.attend(ctx, over, here)
 		r.e.forget(r.id, over)
 		if err != nil {
 			return state, err
 		}
+		if how != nil {
+			decoded, err := r.program.Decode(how.state)
+			if err != nil {
+				return state, err
+			}
+			return *decoded.(*S), either(nil, how.err)
+		}
 	}
+}
+
+// either is the error that there is.
+func either(err error, failed *saga.Error) error {
+	if err == nil && failed != nil {
+		return failed
+	}
+	return err
+}
+
+// attend waits for what is told of a run. If it is not executed here that is for a while
+// only, as it may end elsewhere.
+func (e *Engine) attend(ctx context.Context, over <-chan *end, here bool) (how *end, err error) {
+	var ring chan struct{}
+	if !here {
+		ring = make(chan struct{})
+		defer e.time.afterFunc(e.cfg.Poll, func() { close(ring) })()
+	}
+	select {
+	case how = <-over:
+	case <-ring:
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	case <-e.gone:
+		err = ErrClosed
+	}
+	return how, err
 }
 
 // State is the run as it was last recorded.
@@ -219,6 +242,14 @@ func (r *Run[S]) look(ctx context.Context, brief bool) (state S, h Head, end *sa
 	if err != nil || brief && !h.Status.Ended() && h.Status != saga.Stuck {
 		return state, h, nil, err
 	}
+	how, kept := r.e.kept(h)
+	if kept && how.state != nil {
+		decoded, err := r.program.Decode(how.state)
+		if err != nil {
+			return state, h, nil, err
+		}
+		return *decoded.(*S), h, how.err, nil
+	}
 	events := decodeAll(data)
 	res, err := r.program.Inspect(core.Job[*saga.RunConfig]{ID: r.id, Config: &r.e.run, Events: events})
 	switch {
@@ -230,22 +261,26 @@ func (r *Run[S]) look(ctx context.Context, brief bool) (state S, h Head, end *sa
 	default: // whoever claims it will find out
 		return state, h, nil, nil
 	}
-	return *res.State.(*S), h, r.e.kept(h, res.End), nil
+	if kept {
+		return *res.State.(*S), h, how.err, nil
+	}
+	return *res.State.(*S), h, res.End, nil
 }
 
-// await is a channel that is closed when a run ends here.
-func (e *Engine) await(id string) chan struct{} {
+// await is a channel that tells how a run has ended here, or that one has to look, and
+// whether it is executed here.
+func (e *Engine) await(id string) (over chan *end, here bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	ch := make(chan struct{})
-	e.waiting[id] = append(e.waiting[id], ch)
-	return ch
+	over = make(chan *end, 1)
+	e.waiting[id] = append(e.waiting[id], over)
+	return over, e.active[id] != nil
 }
 
-func (e *Engine) forget(id string, ch chan struct{}) {
+func (e *Engine) forget(id string, ch chan *end) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.waiting[id] = slices.DeleteFunc(e.waiting[id], func(c chan struct{}) bool { return c == ch }); len(e.waiting[id]) == 0 {
+	if e.waiting[id] = slices.DeleteFunc(e.waiting[id], func(c chan *end) bool { return c == ch }); len(e.waiting[id]) == 0 {
 		delete(e.waiting, id)
 	}
 }

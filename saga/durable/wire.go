@@ -1,25 +1,128 @@
 package durable
 
 import (
+	"encoding/base64"
 	"encoding/json"
+	"strconv"
+	"time"
 
 	"github.com/mainstay-go/mainstay/saga/internal/core"
 )
 
-// encodeAll encodes events for the store: JSON, one object each.
+// encodeAll encodes events for the store: JSON, one object each, but for those that only
+// change the head. It is what encoding/json makes of a core.Event, by hand: a run writes
+// some with every step, and they are most of what that costs besides the store.
 func encodeAll(events []core.Event) ([][]byte, error) {
-	all := make([][]byte, 0, len(events))
+	size := 0
+	for i := range events {
+		size += sizeOf(&events[i])
+	}
+	all, buf := make([][]byte, 0, len(events)), make([]byte, 0, size)
 	for i := range events {
 		if events[i].Brief {
 			continue
 		}
-		data, err := json.Marshal(&events[i])
-		if err != nil {
+		from := len(buf)
+		var err error
+		if buf, err = appendEvent(buf, &events[i]); err != nil {
 			return nil, err
 		}
-		all = append(all, data)
+		all = append(all, buf[from:len(buf):len(buf)])
 	}
 	return all, nil
+}
+
+// sizeOf is about how many bytes an event takes, seldom less.
+func sizeOf(e *core.Event) int {
+	const names, times = 128, 2 * len(time.RFC3339Nano)
+	n := names + times + len(e.Step) + len(e.Err) + len(e.By) + len(e.Why) + base64.StdEncoding.EncodedLen(len(e.Data))
+	for _, item := range e.Items {
+		n += base64.StdEncoding.EncodedLen(len(item)) + len(`"",`)
+	}
+	return n
+}
+
+func appendEvent(b []byte, e *core.Event) ([]byte, error) {
+	var err error
+	b = appendText(append(b, `{"kind":`...), string(e.Kind))
+	b = appendField(b, `,"step":`, e.Step)
+	b = appendField(b, `,"of":`, e.Of)
+	if b, err = appendTime(append(b, `,"at":`...), e.At); err != nil {
+		return nil, err
+	}
+	if !e.Wake.IsZero() {
+		if b, err = appendTime(append(b, `,"wake":`...), e.Wake); err != nil {
+			return nil, err
+		}
+	}
+	b = appendNumber(b, `,"attempt":`, e.Attempt)
+	b = appendNumber(b, `,"outcome":`, int(e.Outcome))
+	b = appendFlag(b, `,"tainted":true`, e.Tainted)
+	b = appendFlag(b, `,"pivot":true`, e.Pivot)
+	b = appendFlag(b, `,"final":true`, e.Final)
+	b = appendNumber(b, `,"status":`, int(e.Status))
+	b = appendNumber(b, `,"reason":`, int(e.Reason))
+	b = appendField(b, `,"verb":`, e.Verb)
+	b = appendField(b, `,"err":`, e.Err)
+	b = appendField(b, `,"by":`, e.By)
+	b = appendField(b, `,"why":`, e.Why)
+	if len(e.Data) > 0 {
+		b = appendBytes(append(b, `,"data":`...), e.Data)
+	}
+	for i, item := range e.Items {
+		if i == 0 {
+			b = append(b, `,"items":[`...)
+		} else {
+			b = append(b, ',')
+		}
+		b = appendBytes(b, item)
+	}
+	b = appendFlag(b, "]", len(e.Items) > 0)
+	return append(b, '}'), nil
+}
+
+func appendField(b []byte, name, s string) []byte {
+	if s == "" {
+		return b
+	}
+	return appendText(append(b, name...), s)
+}
+
+func appendNumber(b []byte, name string, n int) []byte {
+	if n == 0 {
+		return b
+	}
+	return strconv.AppendInt(append(b, name...), int64(n), 10)
+}
+
+func appendFlag(b []byte, text string, is bool) []byte {
+	if is {
+		b = append(b, text...)
+	}
+	return b
+}
+
+// appendText leaves what has to be escaped to those who know how.
+func appendText(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			quoted, _ := json.Marshal(s) // no string is refused
+			return append(b, quoted...)
+		}
+	}
+	return append(append(append(b, '"'), s...), '"')
+}
+
+func appendTime(b []byte, t time.Time) ([]byte, error) {
+	b, err := t.AppendText(append(b, '"'))
+	return append(b, '"'), err
+}
+
+func appendBytes(b, data []byte) []byte {
+	if data == nil {
+		return append(b, "null"...)
+	}
+	return append(base64.StdEncoding.AppendEncode(append(b, '"'), data), '"')
 }
 
 // damaged is an event that cannot be decoded, which no program knows.

@@ -86,12 +86,13 @@ type Result[E any] struct {
 	Tries  bool    // it waits for another attempt
 	End    E       // how it failed; nil: it has not, so far
 	State  any     // as of now
+	Saved  []byte  // as it was recorded last
 	Events []Event // what is still to be recorded
 	Told   func()  // has to be called when they are
 }
 
 // A Journal is where a run records what it does. Append returns when the events are
-// durable, or never will be. It is not called twice at a time.
+// durable, or never will be. It is not called twice at a time, and keeps nothing of them.
 type Journal interface {
 	Append(events []Event) error
 }
