@@ -24,6 +24,7 @@ type execution struct {
 
 	// Guarded by turn, but for who reads head.ID and head.Saga.
 	head    Head // as it is in the store; Rev 0: it is not
+	draft   Head // what is about to be
 	written int  // events in the store
 	created []core.Event
 	news    bool // somebody else has added to the journal
@@ -256,12 +257,13 @@ func (x *execution) write(events []core.Event, change func(*Head)) error {
 		return err
 	}
 	for tries := 0; ; tries++ {
-		h := x.head
+		x.draft = x.head
 		for i := range events {
-			h.follow(&events[i])
+			x.draft.follow(&events[i])
 		}
-		h.UpdatedAt, h.Fingerprint = x.e.time.now(), x.program.Fingerprint()
-		change(&h)
+		x.draft.UpdatedAt, x.draft.Fingerprint = x.e.time.now(), x.program.Fingerprint()
+		change(&x.draft)
+		h := x.draft
 		if h.Rev == 0 {
 			err = x.e.store.Create(x.e.ctx, h, x.e.cfg.Lease, data)
 		} else {

@@ -17,7 +17,8 @@ import (
 
 // appendBody appends the body for a head and events.
 func appendBody(b []byte, h *durable.Head, events [][]byte) []byte {
-	head := appendHead(nil, h)
+	var room [256]byte // of most heads, so that there is one allocation
+	head := appendHead(room[:0], h)
 	size := len(head) + 2*binary.MaxVarintLen32
 	for _, e := range events {
 		size += len(e) + binary.MaxVarintLen32
@@ -32,7 +33,6 @@ func appendBody(b []byte, h *durable.Head, events [][]byte) []byte {
 }
 
 func appendHead(b []byte, h *durable.Head) []byte {
-	b = slices.Grow(b, 64+len(h.ID)+len(h.Saga)+len(h.Fingerprint)+len(h.Step))
 	b = appendBytes(b, h.ID)
 	b = appendBytes(b, h.Saga)
 	b = appendBytes(b, h.Fingerprint)
@@ -43,9 +43,11 @@ func appendHead(b []byte, h *durable.Head) []byte {
 	b = appendTime(b, h.CreatedAt)
 	b = appendTime(b, h.UpdatedAt)
 	b = binary.AppendUvarint(b, uint64(len(h.Labels)))
-	for _, k := range slices.Sorted(maps.Keys(h.Labels)) {
-		b = appendBytes(b, k)
-		b = appendBytes(b, h.Labels[k])
+	if len(h.Labels) > 0 {
+		for _, k := range slices.Sorted(maps.Keys(h.Labels)) {
+			b = appendBytes(b, k)
+			b = appendBytes(b, h.Labels[k])
+		}
 	}
 	return b
 }
