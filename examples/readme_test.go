@@ -144,7 +144,7 @@ func TestREADME(t *testing.T) {
 	block := regexp.MustCompile("(?ms)^```go\n(.*?)^```")
 	quickStart := regexp.MustCompile(`(?ms)^// # Quick start$\n//\n(.*?)^//\n// #`)
 	slashes := regexp.MustCompile(`(?m)^//\t?`)
-	source := read(t, "readme_test.go") + read(t, "readme_events_test.go") + read(t, "readme_registry_test.go")
+	source := read(t, "readme_test.go") + read(t, "readme_events_test.go") + read(t, "readme_registry_test.go") + read(t, "readme_saga_test.go")
 	for file, pattern := range map[string]*regexp.Regexp{
 		"../README.md":                    block,
 		"../breaker/doc.go":               quickStart,
@@ -155,6 +155,10 @@ func TestREADME(t *testing.T) {
 		"../registry/registrydns/doc.go":  quickStart,
 		"../registry/registryhttp/doc.go": quickStart,
 		"../registry/registrytest/doc.go": quickStart,
+		"../saga/doc.go":                  quickStart,
+		"../saga/durable/doc.go":          quickStart,
+		"../saga/filestore/doc.go":        quickStart,
+		"../saga/sagatest/doc.go":         quickStart,
 	} {
 		shown := pattern.FindAllStringSubmatch(read(t, file), -1)
 		require.NotEmpty(t, shown, "%s", file)
@@ -175,7 +179,7 @@ func TestREADME(t *testing.T) {
 func TestREADME_namesTests(t *testing.T) {
 	var source strings.Builder
 	for _, dir := range []string{
-		"breaker", "breaker/breakerhttp", "eventbus", "registry", "registry/balance", "registry/registryhttp",
+		"breaker", "breaker/breakerhttp", "eventbus", "registry", "registry/balance", "registry/registryhttp", "saga", "saga/durable", "saga/filestore", "saga/sagatest",
 	} {
 		files, err := filepath.Glob("../" + dir + "/*_test.go")
 		require.NoError(t, err)

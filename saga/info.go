@@ -21,6 +21,9 @@ type StepInfo struct {
 	// Key is the idempotency key of this action or compensation: the same for
 	// all attempts, restarts and owners, another one for anything else. At most
 	// 255 bytes of visible ASCII, so that it can be an Idempotency-Key header.
+	// With that header net/http repeats a request by itself when a connection
+	// breaks, and the answer may be about the repetition: to take one for a
+	// [Reject], set Request.GetBody to nil.
 	Key string
 
 	// DoKey is the Key of the action that is undone; empty if this is no Undo.

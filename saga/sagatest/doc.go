@@ -20,21 +20,13 @@
 //		})
 //	}
 //
+// # Model
+//
 // If a step takes twice what it is asked for twice, or Undo gives back what was never
 // taken, the test fails and says when:
 //
 //	sagatest: of a run that is completed, Check says: the balance is 40, want 70
 //	schedule 6; to replay it: Only: "do take 1: lost after"
-//
-// That of a store is one call:
-//
-//	func TestMyStore(t *testing.T) {
-//		sagatest.TestStore(t, sagatest.Harness{
-//			Open: func(dir string) (durable.Store, error) { return mystore.Open(dir) },
-//		})
-//	}
-//
-// # Model
 //
 // [Explore] runs a saga by an engine on a store in memory. In an undisturbed run it sees
 // where something else could happen: at each attempt, and at each write. Each of these
@@ -44,6 +36,14 @@
 //
 // [CheckLaw] checks one journal, also one of production. A [Recorder] notes what runs
 // do, to be compared.
+//
+// The test of a store is one call:
+//
+//	func TestMyStore(t *testing.T) {
+//		sagatest.TestStore(t, sagatest.Harness{
+//			Open: func(dir string) (durable.Store, error) { return mystore.Open(dir) },
+//		})
+//	}
 //
 // [TestStore] gets at a store through a [Harness]: it opens a directory, lets time
 // pass, closes what it has opened, and opens the same directory again. A
