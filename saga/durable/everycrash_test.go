@@ -25,7 +25,7 @@ import (
 func crashSize() (sagas uint64, twice, thrice int, least int64) {
 	switch {
 	case raceEnabled:
-		return 20, 10, 10, 2000
+		return 60, 20, 20, 4000
 	case testing.Short():
 		return 20, 60, 60, 5000
 	case os.Getenv("MAINSTAY_DEEP") != "":
