@@ -55,12 +55,10 @@ func (r *run) attempt(ctx *origin, f *frame, i int, undo bool) (a answer) {
 			p.Stack = debug.Stack()
 		} else {
 			p.Goexit = true
-			if !undo {
-				r.taint(n, m)
-				r.fail(f.path(i), Unknown, p)
-			}
 		}
-		a = panicked(p)
+		if a = panicked(p); p.Goexit {
+			r.exited(f, i, undo, a)
+		}
 	}()
 	if r.cfg.Around == nil {
 		a = c.answer(fn(c, f.state), n.classify)
@@ -70,6 +68,20 @@ func (r *run) attempt(ctx *origin, f *frame, i int, undo bool) (a answer) {
 	}
 	returned = true
 	return a
+}
+
+// exited does what would follow an attempt that ends its goroutine, and with it what goes on
+// with its answer.
+func (r *run) exited(f *frame, i int, undo bool, a answer) {
+	switch {
+	case !undo:
+		r.taint(&f.nodes[i], &f.marks[i])
+		r.fail(f.path(i), Unknown, a.err)
+	case r.stopping():
+		r.interrupted(f, i, true)
+	default:
+		r.missed(f, i, a)
+	}
 }
 
 // answer judges what a function has returned to which it was given.

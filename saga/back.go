@@ -7,19 +7,18 @@ import (
 	"github.com/mainstay-go/mainstay/saga/internal/core"
 )
 
-// undoAll undoes what is done, latest first. A compensation that calls
-// runtime.Goexit ends this goroutine, but not before the rest is undone: what has
-// been tried is in the marks.
-func (r *run) undoAll(g *term, f *frame) (next flow) {
+// undoAll undoes what is done, latest first, and sets next to how far that has come. A
+// compensation that calls runtime.Goexit ends this goroutine, but not before the rest is
+// undone: what has been tried is in the marks.
+func (r *run) undoAll(g *term, f *frame, next *flow) {
 	returned := false
 	defer func() {
 		if !returned {
-			r.undoAll(g, f)
+			r.undoAll(g, f, next)
 		}
 	}()
-	next = r.undoFrame(g, f)
+	*next = r.undoFrame(g, f)
 	returned = true
-	return next
 }
 
 // undoFrame undoes the steps of a frame, each before the one before it begins.
@@ -105,7 +104,7 @@ func (r *run) undoTogether(g *term, kids []*frame, limit int) (next flow) {
 			go func() {
 				one := stuck // what a goroutine that exits has come to is in the marks
 				defer func() { ended <- one }()
-				one = r.undoAll(g, kid)
+				r.undoAll(g, kid, &one)
 			}()
 			continue
 		}
@@ -161,27 +160,14 @@ func (r *run) compensate(g *term, f *frame, i int) flow {
 		if r.stopping() {
 			return r.interrupted(f, i, true)
 		}
-		wait := time.Duration(-1)
-		if allows(attempts, m.undoTries) && (a.outcome != Rejected || a.again) {
-			if wait = a.after; wait == 0 {
-				wait = r.cfg.undoWait(n.undoRetry, m.undoTries)
-			}
-		}
+		wait := r.missed(f, i, a)
 		t.done(o, f, i, true, a, wait)
-		err = a.err
-		if wait > 0 {
-			wake = after(r.time.now(), wait)
-		}
-		r.recordUndoFailed(f, i, err, wait < 0, wake)
-		if wait < 0 {
+		if err, wake = m.latestUndo(); wait < 0 {
 			break
 		}
 	}
 	if r.stopping() {
 		return halt
-	}
-	if m.undoTries > 0 && err == nil { // the latest attempt has ended the goroutine
-		err = &PanicError{Goexit: true}
 	}
 	if err == nil {
 		err = context.DeadlineExceeded
@@ -189,8 +175,26 @@ func (r *run) compensate(g *term, f *frame, i int) flow {
 	return r.undoFailed(f, i, err)
 }
 
-// latestUndo is what the latest attempt of Undo said, if it was made by another
-// process, and when the next one is due.
+// missed decides what follows from an attempt of Undo that has failed: how long to wait for
+// another one, negative if there is none.
+func (r *run) missed(f *frame, i int, a answer) (wait time.Duration) {
+	n, m := &f.nodes[i], &f.marks[i]
+	wait = -1
+	if allows(r.cfg.undoAttempts(&n.undoRetry), m.undoTries) && (a.outcome != Rejected || a.again) {
+		if wait = a.after; wait == 0 {
+			wait = r.cfg.undoWait(n.undoRetry, m.undoTries)
+		}
+	}
+	d := m.detail()
+	if d.undoErr, d.wake = a.err, 0; wait > 0 {
+		d.wake = after(r.time.now(), wait)
+	}
+	r.recordUndoFailed(f, i, a.err, wait < 0, d.wake)
+	return wait
+}
+
+// latestUndo is what the latest attempt of Undo said, be it made by another process or on
+// a goroutine that it has ended, and when the next one is due.
 func (m *mark) latestUndo() (err error, wake int64) { //nolint:staticcheck // it is no error of this function
 	if d := m.more; d != nil && m.undoAttempt > 0 {
 		return d.undoErr, d.wake
@@ -233,12 +237,11 @@ func (r *run) recordUndoFailed(f *frame, i int, err error, final bool, wake int6
 		_ = r.encode(f)
 	}
 	e := core.Event{Kind: core.UndoFailed, Step: f.path(i), Attempt: int(m.undoAttempt), Err: text(err), Final: final, Data: r.changed(f)}
-	d := m.detail()
 	if wake > 0 {
-		e.Wake, d.wake = r.time.date(wake), wake
+		e.Wake = r.time.date(wake)
 	}
-	if d.brief && !final && e.Data == nil {
-		d.brief = false
+	if d := m.detail(); d.brief && !final && e.Data == nil {
+		m.more.brief = false
 		return
 	}
 	r.noteEnd(f, i, true, e)

@@ -105,5 +105,8 @@ func (t *timeline) now() int64 {
 	return int64(t.since(t.base))
 }
 
-// date is the instant of a reading of now.
-func (t *timeline) date(now int64) time.Time { return t.base.Add(time.Duration(now)) }
+// date is an instant as others would read it from the clock, which may have been set since
+// the base was read.
+func (t *timeline) date(instant int64) time.Time {
+	return t.source.now().Add(left(instant, t.now()))
+}

@@ -144,7 +144,7 @@ func (r *run) sleep(ctx context.Context, f *frame, i int) flow {
 		if next := r.try(f, i, "at", Rejected, func() { at = k.until(f.state) }); next != onward {
 			return next
 		}
-		d = at.Sub(r.time.date(r.time.now()))
+		d = at.Sub(r.time.source.now())
 	}
 	if !r.pivoted && f.deadline != never && after(r.time.now(), d) >= f.deadline {
 		return r.cut(f, i, context.DeadlineExceeded) // it would wait in vain

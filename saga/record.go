@@ -30,7 +30,7 @@ type recorder struct {
 
 // note collects an event. A run in memory has no journal, and its callers do not come here.
 func (r *run) note(e core.Event) {
-	e.At = r.time.date(r.time.now())
+	e.At = r.time.source.now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.events = append(r.events, e)
@@ -327,7 +327,7 @@ func (r *run) recordStates(f *frame, i int) error {
 // since is an instant of the past on the clock of this run.
 func (r *run) since(t time.Time) int64 {
 	now := r.time.now()
-	return after(now, t.Sub(r.time.date(now)))
+	return after(now, t.Sub(r.time.source.now()))
 }
 
 // of is the kind of a step for the journal, in which most are actions.

@@ -182,3 +182,18 @@ func TestG24_TextOfACause(t *testing.T) {
 		assert.EqualError(t, err, want)
 	}
 }
+
+// G28, G30: a panic that comes after the first failure of a group is in no error, and so it
+// is told to the hook.
+func TestG28_PanicAfterTheFirstFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript()
+		x, y := s.step("x", errDown), s.step("y", hangs())
+		y.Merge = func(_, _ *state) { panic("boom") }
+		var told []string
+		hooks := saga.Hooks{Fault: func(_ context.Context, f saga.FaultEvent) { told = append(told, f.Op+" "+f.Err.Error()) }}
+		e := ended(t, run(t, saga.RunConfig{Hooks: hooks}, group("g", x, y)), saga.Compensated, saga.NoReason, "g/x", errDown)
+		assert.Empty(t, e.Undo)
+		assert.Equal(t, []string{"step g/y: Merge: saga: panic: boom"}, told)
+	})
+}

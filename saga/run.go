@@ -2,6 +2,7 @@ package saga
 
 import (
 	"context"
+	"fmt"
 	"sync"
 )
 
@@ -131,7 +132,7 @@ func (r *run) conclude(f flow) {
 			}
 		}()
 		g.start()
-		next = r.undoAll(g, &r.frame)
+		r.undoAll(g, &r.frame, &next)
 	case parked, halt:
 		r.rest = f
 	}
@@ -149,7 +150,7 @@ func (r *run) change(to Status) {
 	}
 	r.recordStatus(to)
 	if hook := r.cfg.Hooks.Status; hook != nil {
-		e := StatusEvent{Saga: r.prog.name, Run: r.name(), From: from, To: to, At: r.time.date(r.time.now())}
+		e := StatusEvent{Saga: r.prog.name, Run: r.name(), From: from, To: to, At: r.time.source.now()}
 		if f := r.failure; f != nil {
 			e.Cause, e.Reason = f.Err, f.Reason
 		}
@@ -184,13 +185,18 @@ func (r *run) fault(ctx context.Context, op string, err error) {
 	}
 }
 
-// fail notes what ends the forward part. The first failure counts.
+// fail notes what ends the forward part. The first failure counts; of the others a panic is
+// told to the hook, as nobody returns it.
 func (r *run) fail(path string, o Outcome, err error) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.failure == nil {
+	first := r.failure == nil
+	if first {
 		r.failure = &Error{Saga: r.prog.name, Run: r.self.known(), Step: path, Outcome: o, Err: err}
 		r.panicked = holdsPanic(err)
+	}
+	r.mu.Unlock()
+	if !first && path != "" && holdsPanic(err) {
+		r.fault(r.ctx, "step", fmt.Errorf("%s: %w", path, err))
 	}
 }
 

@@ -95,8 +95,7 @@ func (p *program) goOn(b *birth, contexts []stepContext, state any, done int, pe
 	if pending.panic != nil && pending.panic.Goexit {
 		m := &r.marks[done]
 		m.attempt, m.tries = 1, 1
-		r.taint(&r.nodes[done], m)
-		r.fail(r.path(done), Unknown, pending.panic)
+		r.exited(&r.frame, done, false, pending)
 		r.conclude(back)
 	} else {
 		r.pending = pending

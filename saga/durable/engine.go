@@ -183,5 +183,5 @@ func (e *Engine) Close(ctx context.Context) error {
 func (e *Engine) inside(ctx context.Context) bool {
 	info := saga.Info(ctx)
 	x := e.active[info.Run]
-	return x != nil && info.Step != "" && x.head.Saga == info.Saga
+	return x != nil && info.Step != "" && x.of == info.Saga
 }

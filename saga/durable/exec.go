@@ -17,12 +17,13 @@ import (
 type execution struct {
 	e       *Engine
 	program program
+	id, of  string        // of the run and of its saga
 	asked   time.Time     // when the lease was asked for
 	soft    atomic.Bool   // no further step starts
 	ready   chan struct{} // closed when it is in the store, or will not be
 	turn    chan struct{} // one slot: held by who writes
 
-	// Guarded by turn, but for who reads head.ID and head.Saga.
+	// Guarded by turn: the lease is renewed by a goroutine of its own.
 	head    Head // as it is in the store; Rev 0: it is not
 	draft   Head // what is about to be
 	written int  // events in the store
@@ -43,7 +44,7 @@ type execution struct {
 var errReload = errors.New("durable: an operator has spoken")
 
 func (e *Engine) newExecution(p program, h Head, asked time.Time) *execution {
-	x := &execution{e: e, program: p, asked: asked, head: h, ready: make(chan struct{}), turn: make(chan struct{}, 1)}
+	x := &execution{e: e, program: p, id: h.ID, of: h.Saga, asked: asked, head: h, ready: make(chan struct{}), turn: make(chan struct{}, 1)}
 	x.renew()
 	x.lease.x = x
 	return x
@@ -77,19 +78,20 @@ func (x *execution) perform() {
 	defer x.end(context.Canceled)
 	defer x.lease.end()
 	defer x.settle()
+	waited := x.head.Status == saga.Waiting
 	x.lease.begin(x.asked)
-	if x.head.Status == saga.Waiting {
+	if waited {
 		x.tellStatus(saga.Waiting, saga.Running)
 	}
 	for ctx := x.context(); ; ctx = x.renew() {
-		events, err := x.events()
+		h, events, err := x.events()
 		if err != nil {
-			x.e.fault(x.head, "load", err)
+			x.fault("load", err)
 			x.release(x.e.time.now().Add(x.e.cfg.Poll))
 			return
 		}
 		res := x.program.Execute(ctx, core.Job[*saga.RunConfig]{
-			ID: x.head.ID, Labels: x.head.Labels, Config: &x.e.run, Events: events, Journal: x, Latest: x.head.latest(), Fresh: len(events) == 1,
+			ID: x.id, Labels: h.Labels, Config: &x.e.run, Events: events, Journal: x, Latest: h.latest(), Fresh: len(events) == 1,
 			MaxState: x.e.maxState(), MaxCrashes: x.e.cfg.MaxCrashes, StepTimeout: x.e.cfg.StepTimeout,
 		})
 		if !errors.Is(res.Halted, errReload) {
@@ -97,7 +99,7 @@ func (x *execution) perform() {
 			return
 		}
 		if err := x.leave(res.Events); err != nil {
-			x.e.fault(x.head, "append", err)
+			x.fault("append", err)
 			return
 		}
 	}
@@ -125,21 +127,21 @@ func (x *execution) settle() {
 }
 
 // events is the journal: what it begins with, or what is in the store.
-func (x *execution) events() ([]core.Event, error) {
-	if x.head.Rev == 0 {
-		return x.created, nil
-	}
+func (x *execution) events() (Head, []core.Event, error) {
 	x.turn <- struct{}{}
 	defer func() { <-x.turn }()
-	h, data, err := x.e.store.Load(x.e.ctx, x.head.ID)
+	if x.head.Rev == 0 {
+		return x.head, x.created, nil
+	}
+	h, data, err := x.e.store.Load(x.e.ctx, x.id)
 	if err != nil {
-		return nil, err
+		return h, nil, err
 	}
 	if h.Epoch != x.head.Epoch {
-		return nil, ErrFenced
+		return h, nil, ErrFenced
 	}
 	x.head, x.written, x.news = h, len(data), false
-	return decodeAll(data), nil
+	return h, decodeAll(data), nil
 }
 
 // stop makes an execution end, at once if it is hard.
@@ -173,12 +175,12 @@ func (x *execution) Append(events []core.Event) error {
 func (x *execution) conclude(res core.Result[*saga.Error]) {
 	switch {
 	case errors.Is(res.Halted, ErrFenced), errors.Is(res.Halted, ErrNotFound):
-		x.e.fault(x.head, "lease", res.Halted)
+		x.fault("lease", res.Halted)
 		return
 	case errors.Is(res.Halted, ErrConflict):
 		return // it was no new run
 	case res.Halted != nil && !errors.Is(res.Halted, ErrClosed):
-		x.e.fault(x.head, "append", res.Halted)
+		x.fault("append", res.Halted)
 		return
 	}
 	status, reason := saga.Status(res.Status), saga.NoReason
@@ -186,7 +188,7 @@ func (x *execution) conclude(res core.Result[*saga.Error]) {
 		reason = res.End.Reason
 	}
 	if reason == saga.JournalUnreadable {
-		x.e.fault(x.head, "journal", res.End.Err)
+		x.fault("journal", res.End.Err)
 	}
 	var how *end
 	x.turn <- struct{}{}
@@ -215,25 +217,28 @@ func (x *execution) conclude(res core.Result[*saga.Error]) {
 	})
 	<-x.turn
 	if err != nil {
-		x.e.fault(x.head, "append", err)
+		x.fault("append", err)
 		return
 	}
 	res.Told()
-	if x.head.Status == saga.Waiting {
+	if res.Waits && !res.Undoes {
 		x.tellStatus(saga.Running, saga.Waiting)
 	}
 	if res.Halted == nil && !res.Waits {
-		x.e.tell(x.head.ID, how)
+		x.e.tell(x.id, how)
 	}
 }
+
+// fault reports what is no outcome of a step.
+func (x *execution) fault(op string, err error) { x.e.fault(Head{ID: x.id, Saga: x.of}, op, err) }
 
 // tellStatus tells the hook that a run waits, or no longer does. The other changes are
 // told where they are made.
 func (x *execution) tellStatus(from, to saga.Status) {
 	if hook := x.e.cfg.Hooks.Status; hook != nil {
-		event := saga.StatusEvent{Saga: x.head.Saga, Run: x.head.ID, From: from, To: to, At: x.e.time.now()}
+		event := saga.StatusEvent{Saga: x.of, Run: x.id, From: from, To: to, At: x.e.time.now()}
 		if failed := contained(func() { hook(x.e.ctx, event) }); failed != nil {
-			x.e.fault(x.head, "status", &saga.PanicError{Value: failed})
+			x.fault("status", &saga.PanicError{Value: failed})
 		}
 	}
 }
@@ -243,7 +248,7 @@ func (x *execution) release(wake time.Time) {
 	x.turn <- struct{}{}
 	defer func() { <-x.turn }()
 	if err := x.write(nil, func(h *Head) { h.Owner, h.WakeAt = "", wake }); err != nil {
-		x.e.fault(x.head, "append", err)
+		x.fault("append", err)
 	}
 }
 
@@ -301,7 +306,7 @@ func (x *execution) wrote(h Head, events int) {
 // something, so that it has to be tried again.
 func (x *execution) reread(h Head, data [][]byte, why error, tries int) (err error, again bool) {
 	if !errors.Is(why, ErrConflict) {
-		x.e.fault(x.head, "append", why)
+		x.fault("append", why)
 	}
 	stored, all, err := x.e.store.Load(x.e.ctx, h.ID)
 	switch {

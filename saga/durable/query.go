@@ -102,6 +102,8 @@ func (e *Engine) Sweep(ctx context.Context) (deleted int, err error) {
 		return 0, errors.New("durable: nil or zero Engine, use Open")
 	case ctx == nil:
 		return 0, errors.New("durable: nil context")
+	case e.isClosing():
+		return 0, ErrClosed
 	case e.cfg.Retain < 0:
 		return 0, nil
 	}

@@ -203,12 +203,12 @@ func (e *Engine) enter(x *execution, fresh bool) bool {
 	defer e.mu.Unlock()
 	most := x.program.MaxRunning()
 	switch {
-	case e.closing || e.active[x.head.ID] != nil,
-		fresh && (e.free() <= 0 || most > 0 && e.running[x.head.Saga] >= most):
+	case e.closing || e.active[x.id] != nil,
+		fresh && (e.free() <= 0 || most > 0 && e.running[x.of] >= most):
 		return false
 	}
-	e.active[x.head.ID] = x
-	e.running[x.head.Saga]++
+	e.active[x.id] = x
+	e.running[x.of]++
 	e.crew.Go(x.perform)
 	return true
 }
@@ -217,13 +217,13 @@ func (e *Engine) enter(x *execution, fresh bool) bool {
 func (e *Engine) finished(x *execution) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	delete(e.active, x.head.ID)
-	e.running[x.head.Saga]--
-	if c, ok := e.next[x.head.ID]; ok {
-		delete(e.next, x.head.ID)
+	delete(e.active, x.id)
+	e.running[x.of]--
+	if c, ok := e.next[x.id]; ok {
+		delete(e.next, x.id)
 		e.crew.Go(func() { e.execute(c) })
 	}
-	e.release(x.head.ID, nil)
+	e.release(x.id, nil)
 	e.wake()
 }
 
