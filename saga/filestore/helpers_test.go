@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -108,4 +110,16 @@ func listDir(tb testing.TB, dir string) []string {
 		all = append(all, e.Name())
 	}
 	return all
+}
+
+// requireKilled requires that a process has neither ended by itself nor failed.
+func requireKilled(t *testing.T, err error, why ...any) {
+	t.Helper()
+	var exit *exec.ExitError
+	require.ErrorAs(t, err, &exit, why...)
+	want := -1
+	if runtime.GOOS == "windows" { // which knows no signals
+		want = 1
+	}
+	require.Equal(t, want, exit.ExitCode(), why...)
 }

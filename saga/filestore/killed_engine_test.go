@@ -104,7 +104,7 @@ func (k *killing) kill(t *testing.T, life int) {
 	for said.Scan() {
 		k.hear(said.Text())
 	}
-	require.EqualError(t, cmd.Wait(), "signal: killed")
+	requireKilled(t, cmd.Wait())
 }
 
 func (k *killing) hear(line string) {

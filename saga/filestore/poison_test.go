@@ -37,7 +37,7 @@ func TestG35_poison(t *testing.T) {
 		if err == nil {
 			break
 		}
-		require.EqualError(t, err, "signal: killed", string(out))
+		requireKilled(t, err, string(out))
 	}
 	assert.Equal(t, 3, deaths, "what Config.MaxCrashes is by default")
 	store := open(t, dir, filestore.Config{})
