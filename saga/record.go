@@ -33,6 +33,9 @@ func (r *run) note(e core.Event) {
 	e.At = r.time.source.now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.events == nil {
+		r.events = make([]core.Event, 0, 4) // of most writes
+	}
 	r.events = append(r.events, e)
 }
 

@@ -26,7 +26,8 @@ type execution struct {
 	// Guarded by turn: the lease is renewed by a goroutine of its own.
 	head    Head // as it is in the store; Rev 0: it is not
 	draft   Head // what is about to be
-	written int  // events in the store
+	encoder encoder
+	written int // events in the store
 	created []core.Event
 	news    bool // somebody else has added to the journal
 	again   bool // an operator has, and that is known
@@ -257,7 +258,7 @@ func (x *execution) write(events []core.Event, change func(*Head)) error {
 	if x.head.Rev == 0 {
 		events = append(x.created, events...)
 	}
-	data, err := encodeAll(events)
+	data, err := x.encoder.encode(events)
 	if err != nil {
 		return err
 	}

@@ -129,7 +129,7 @@ func (s *MemoryStore) Append(ctx context.Context, at uint64, h Head, ttl time.Du
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	now, added := s.now(), memoryCopies(events)
+	now, array := s.now(), memoryArray(events)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r, err := s.find(h.ID, at)
@@ -138,7 +138,7 @@ func (s *MemoryStore) Append(ctx context.Context, at uint64, h Head, ttl time.Du
 	}
 	r.set(h, ttl, now)
 	r.head.Rev++
-	r.events = append(r.events, added...) // beyond what a Load under way reads
+	r.events = memoryPieces(r.events, array, events) // beyond what a Load under way reads
 	s.arm(r, now)
 	return nil
 }
@@ -234,20 +234,32 @@ func (r *memoryRun) summary() Head {
 	return h
 }
 
-// memoryCopies copies payloads, all into one array.
+// memoryCopies copies payloads.
 func memoryCopies(events [][]byte) [][]byte {
 	if len(events) == 0 {
 		return nil
 	}
+	return memoryPieces(make([][]byte, 0, len(events)), memoryArray(events), events)
+}
+
+// memoryArray is room for payloads.
+func memoryArray(events [][]byte) []byte {
 	size := 0
 	for _, e := range events {
 		size += len(e)
 	}
-	array, list := make([]byte, 0, size), make([][]byte, len(events))
-	for i, e := range events {
+	if size == 0 {
+		return nil
+	}
+	return make([]byte, 0, size)
+}
+
+// memoryPieces adds payloads to a list, copied into an array.
+func memoryPieces(list [][]byte, array []byte, events [][]byte) [][]byte {
+	for _, e := range events {
 		from := len(array)
 		array = append(array, e...)
-		list[i] = array[from:len(array):len(array)]
+		list = append(list, array[from:len(array):len(array)])
 	}
 	return list
 }

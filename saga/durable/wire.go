@@ -13,34 +13,42 @@ import (
 // change the head. It is what encoding/json makes of a core.Event, by hand: a run writes
 // some with every step, and they are most of what that costs besides the store.
 func encodeAll(events []core.Event) ([][]byte, error) {
-	size := 0
-	for i := range events {
-		size += sizeOf(&events[i])
+	var e encoder
+	return e.encode(events)
+}
+
+// An encoder encodes into memory that it uses again with the next call, as a store keeps
+// nothing of what it is given.
+type encoder struct {
+	buf []byte
+	all [][]byte
+}
+
+func (c *encoder) encode(events []core.Event) ([][]byte, error) {
+	if c.buf == nil {
+		c.buf, c.all = make([]byte, 0, 512), make([][]byte, 0, 4) // of most writes
 	}
-	all, buf := make([][]byte, 0, len(events)), make([]byte, 0, size)
+	c.buf, c.all = c.buf[:0], c.all[:0]
 	for i := range events {
 		if events[i].Brief {
 			continue
 		}
-		from := len(buf)
+		from := len(c.buf)
 		var err error
-		if buf, err = appendEvent(buf, &events[i]); err != nil {
+		if c.buf, err = appendEvent(c.buf, &events[i]); err != nil {
 			return nil, err
 		}
-		all = append(all, buf[from:len(buf):len(buf)])
+		// If the buffer grows later, this is in the one before, which is as good.
+		c.all = append(c.all, c.buf[from:len(c.buf):len(c.buf)])
 	}
-	return all, nil
+	if cap(c.buf) > maxBuffer { // not for good
+		c.buf = nil
+	}
+	return c.all, nil
 }
 
-// sizeOf is about how many bytes an event takes, seldom less.
-func sizeOf(e *core.Event) int {
-	const names, times = 128, 2 * len(time.RFC3339Nano)
-	n := names + times + len(e.Step) + len(e.Err) + len(e.By) + len(e.Why) + base64.StdEncoding.EncodedLen(len(e.Data))
-	for _, item := range e.Items {
-		n += base64.StdEncoding.EncodedLen(len(item)) + len(`"",`)
-	}
-	return n
-}
+// maxBuffer is how large a buffer is that is used again.
+const maxBuffer = 64 << 10
 
 func appendEvent(b []byte, e *core.Event) ([]byte, error) {
 	var err error
