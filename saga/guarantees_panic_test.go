@@ -207,6 +207,12 @@ func TestG29_Goexit(t *testing.T) {
 			var p *saga.PanicError
 			require.ErrorAs(t, last.Cause, &p)
 			assert.True(t, p.Goexit)
+
+			s = newScript() // and with nobody who watches, which takes another way
+			returned, panicked = aside(func() { _ = saga.MustNew("checkout", steps(s)).Run(bg, &state{}) })
+			assert.False(t, returned)
+			assert.Nil(t, panicked)
+			assert.Equal(t, []string{"do a", "do b", "undo b", "undo a"}, s.trace())
 		})
 	}
 }
@@ -225,6 +231,12 @@ func TestG29_GoexitFromThePivotOn(t *testing.T) {
 			assert.False(t, returned)
 			assert.Equal(t, []string{"do a", "do b"}, s.trace())
 			assert.Equal(t, saga.Stuck, last.To)
+
+			s = newScript()
+			returned, panicked := aside(func() { _ = saga.MustNew("checkout", steps(s)).Run(bg, &state{}) })
+			assert.False(t, returned)
+			assert.Nil(t, panicked)
+			assert.Equal(t, []string{"do a", "do b"}, s.trace())
 		})
 	}
 }

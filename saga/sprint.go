@@ -97,10 +97,10 @@ func (p *program) goOn(b *birth, contexts []stepContext, state any, done int, pe
 		m.attempt, m.tries = 1, 1
 		r.exited(&r.frame, done, false, pending)
 		r.conclude(back)
-	} else {
-		r.pending = pending
-		r.execute()
+		return nil // to nobody: the goroutine is about to end
 	}
+	r.pending = pending
+	r.execute()
 	failure, panicked := r.failure, r.panicked
 	p.recycle(r)
 	if failure == nil {
