@@ -1,4 +1,4 @@
-package examples
+package examples_test
 
 import (
 	"context"
@@ -16,6 +16,8 @@ import (
 	"github.com/mainstay-go/mainstay/saga/sagatest"
 )
 
+type Order struct{ ID, Cents int }
+
 // A warehouse is the world outside of a saga: it notes what it was asked for.
 type warehouse struct {
 	asked []string
@@ -32,19 +34,33 @@ func (w *warehouse) does(what string) func(context.Context, *Order) error {
 	}
 }
 
+type key struct{}
+
+// within is a step on the warehouse that a context holds.
+func within(what string) func(context.Context, *Order) error {
+	return func(ctx context.Context, o *Order) error {
+		return ctx.Value(key{}).(*warehouse).does(what)(ctx, o)
+	}
+}
+
+var (
+	reserve, release = within("reserve"), within("release")
+	charge, refund   = within("charge"), within("refund")
+	ship, mail       = within("ship"), within("mail")
+)
+
+func shipped(context.Context, *Order) (saga.Outcome, error) { return saga.Rejected, nil }
+
+var checkout = saga.MustNew("checkout", []saga.Step[Order]{
+	{Name: "reserve", Do: reserve, Undo: release, Timeout: 2 * time.Second},
+	{Name: "charge", Do: charge, Undo: refund, Retry: saga.Retry{Attempts: 4}},
+	{Name: "ship", Do: ship, Probe: shipped, Pivot: true},
+	{Name: "mail", Do: mail}, // after the pivot: tried again, never undone
+})
+
 // sell is the quick start of package saga, and README.md's.
-func (w *warehouse) sell(ctx context.Context, order Order) error {
-	reserve, release, charge, refund := w.does("reserve"), w.does("release"), w.does("charge"), w.does("refund")
-	ship, mail := w.does("ship"), w.does("mail")
-	shipped := func(context.Context, *Order) (saga.Outcome, error) { return saga.Rejected, nil }
-
-	var checkout = saga.MustNew("checkout", []saga.Step[Order]{
-		{Name: "reserve", Do: reserve, Undo: release, Timeout: 2 * time.Second},
-		{Name: "charge", Do: charge, Undo: refund, Retry: saga.Retry{Attempts: 4}},
-		{Name: "ship", Do: ship, Probe: shipped, Pivot: true},
-		{Name: "mail", Do: mail}, // after the pivot: tried again, never undone
-	})
-
+func sell(w *warehouse, order Order) error {
+	ctx := context.WithValue(context.Background(), key{}, w)
 	err := checkout.Run(ctx, &order) // nil: all is done
 	return err
 }
@@ -52,9 +68,9 @@ func (w *warehouse) sell(ctx context.Context, order Order) error {
 // After four lost answers nobody knows whether the card was charged, so that is undone, too.
 func Example_saga() {
 	w := &warehouse{}
-	fmt.Println(w.sell(context.Background(), Order{ID: 7}), w.asked)
+	fmt.Println(sell(w, Order{ID: 7}), w.asked)
 	w = &warehouse{fails: "charge"}
-	fmt.Println(w.sell(context.Background(), Order{ID: 7}), len(w.asked))
+	fmt.Println(sell(w, Order{ID: 7}), len(w.asked))
 	// Output:
 	// <nil> [reserve charge ship mail]
 	// saga: checkout: charge: no answer (compensated) 7
@@ -102,15 +118,15 @@ func serve(ctx context.Context, dir string, checkout *saga.Saga[Order], order Or
 
 func TestREADME_durable(t *testing.T) {
 	w := &warehouse{}
-	checkout := saga.MustNew("checkout", []saga.Step[Order]{
+	plain := saga.MustNew("checkout", []saga.Step[Order]{
 		{Name: "reserve", Do: w.does("reserve"), Undo: w.does("release")}, {Name: "charge", Do: w.does("charge"), Undo: w.does("refund")},
 	})
-	require.NoError(t, process(t.Context(), &durable.MemoryStore{}, checkout, Order{ID: 7}))
+	require.NoError(t, process(t.Context(), &durable.MemoryStore{}, plain, Order{ID: 7}))
 	assert.Equal(t, []string{"reserve", "charge"}, w.asked)
 
 	dir := t.TempDir()
 	for range 2 { // the second one finds that it is done
-		require.NoError(t, serve(t.Context(), dir, checkout, Order{ID: 7}))
+		require.NoError(t, serve(t.Context(), dir, plain, Order{ID: 7}))
 	}
 	assert.Equal(t, []string{"reserve", "charge", "reserve", "charge"}, w.asked)
 }
@@ -127,8 +143,8 @@ func TestQuickStart_filestore(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		defer store.Close(ctx) // after engine.Close
-		return engine.Close(ctx)
+		// ... durable.Register and durable.Start, until the service ends:
+		return errors.Join(engine.Close(ctx), store.Close(ctx)) // in this order
 	}
 	_ = start // it is compiled, and not to be run on a machine that has orders
 }

@@ -167,7 +167,9 @@ func TestREADME(t *testing.T) {
 			if pattern == quickStart {
 				code = slashes.ReplaceAllString(code, "")
 			}
-			assert.True(t, compiled(source, code), "%s shows what is not compiled here:\n%s", file, code)
+			for _, paragraph := range strings.Split(strings.TrimSuffix(code, "\n"), "\n\n") {
+				assert.True(t, compiled(source, paragraph+"\n"), "%s shows what is not compiled here:\n%s", file, paragraph)
+			}
 			formatted, err := format.Source([]byte(code))
 			assert.NoError(t, err, "%s:\n%s", file, code)
 			assert.Equal(t, string(formatted), code, "%s: as gofmt has it", file)

@@ -141,7 +141,7 @@ func (r *run) compensate(g *term, f *frame, i int) flow {
 				return r.park(f, wake)
 			}
 			r.time.pause(g, rest)
-			if wake = 0; g.over() {
+			if g.over() {
 				break
 			}
 		}

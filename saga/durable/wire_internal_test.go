@@ -19,7 +19,7 @@ func FuzzEncode(f *testing.F) {
 	f.Add("", "\\", "&", "~\x7f", int64(253402300800), int64(1)<<40, 1<<40, uint8(255), uint8(31), []byte(nil), []byte{}, 3)
 	f.Fuzz(func(t *testing.T, kind, step, of, text string, at, wake int64, attempt int, small, flags uint8, data, item []byte, items int) {
 		e := core.Event{
-			Kind: core.Kind(kind), Step: step, Of: of, At: time.Unix(at, at).In(time.FixedZone("", int(attempt%86400))), Wake: time.Unix(wake, 0).UTC(),
+			Kind: core.Kind(kind), Step: step, Of: of, At: time.Unix(at, at).In(time.FixedZone("", attempt%86400)), Wake: time.Unix(wake, 0).UTC(),
 			Attempt: attempt, Outcome: small, Tainted: flags&1 > 0, Pivot: flags&2 > 0, Final: flags&4 > 0, Status: small / 2, Reason: small / 3,
 			Verb: of, Err: text, By: step, Why: text, Data: data, Begins: flags&8 > 0,
 		}

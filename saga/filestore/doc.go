@@ -11,7 +11,8 @@
 //	if err != nil {
 //		return err
 //	}
-//	defer store.Close(ctx) // after engine.Close
+//	// ... durable.Register and durable.Start, until the service ends:
+//	return errors.Join(engine.Close(ctx), store.Close(ctx)) // in this order
 //
 // # Model
 //
