@@ -7,9 +7,18 @@ import (
 	"time"
 )
 
-// action makes attempts of a step until it is applied, there is no further one, or
-// it has to wait. It may begin where an earlier process has left it.
+// action brings an action to its end.
 func (r *run) action(own *origin, f *frame, i int) flow {
+	next := r.attempts(own, f, i)
+	if next == onward {
+		r.publish(f)
+	}
+	return next
+}
+
+// attempts makes attempts of a step until it is applied, there is no further one, or
+// it has to wait. It may begin where an earlier process has left it.
+func (r *run) attempts(own *origin, f *frame, i int) flow {
 	n, m := &f.nodes[i], &f.marks[i]
 	a, wake := m.latest()
 	for {

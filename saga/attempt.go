@@ -18,26 +18,21 @@ func (r *run) attempt(ctx *origin, f *frame, i int, undo bool) (a answer) {
 		return a
 	}
 	c := r.context(ctx, f, i)
-	fn, timeout := n.do, n.timeout
+	fn := n.do
 	if undo {
 		m.undoAttempt++
 		m.undoTries++
 		c.attempt, c.undoing, c.outcome = m.undoAttempt, true, m.outcome()
-		if fn = n.undo; n.undoTimeout != 0 {
-			timeout = n.undoTimeout
-		}
+		fn = n.undo
 	} else {
 		m.attempt++
 		m.tries++
 		c.attempt = m.attempt
 	}
 	if n.kind == KindAwait && !undo { // whose Timeout is for the wait
-		timeout, fn = 0, func(ctx context.Context, s any) error { return n.special.apply(ctx, s, m.more.signal) }
+		fn = func(ctx context.Context, s any) error { return n.special.apply(ctx, s, m.more.signal) }
 	}
-	if timeout == 0 {
-		timeout = r.stepTimeout
-	}
-	if timeout > 0 {
+	if timeout := r.timeout(n, undo); timeout > 0 {
 		t := r.newTerm(ctx, f, timeout)
 		defer t.close()
 		c.origin = &t.origin
@@ -68,6 +63,22 @@ func (r *run) attempt(ctx *origin, f *frame, i int, undo bool) (a answer) {
 	}
 	returned = true
 	return a
+}
+
+// timeout is how long one attempt may take; 0 and less: there is no limit. The Timeout of an
+// Await is for the wait.
+func (r *run) timeout(n *node, undo bool) time.Duration {
+	var d time.Duration
+	if n.kind != KindAwait {
+		d = n.timeout
+	}
+	if undo && n.undoTimeout != 0 {
+		d = n.undoTimeout
+	}
+	if d == 0 {
+		d = r.stepTimeout
+	}
+	return d
 }
 
 // exited does what would follow an attempt that ends its goroutine, and with it what goes on
@@ -145,7 +156,7 @@ func (t measure) done(o *origin, f *frame, i int, undo bool, a answer, wait time
 		c.attempt, c.undoing, c.outcome = m.undoAttempt, true, m.outcome()
 	}
 	e := StepEvent{Info: c.info(), Result: a.outcome, Err: a.err, Took: time.Duration(t.r.time.now() - t.from), Wait: wait}
-	t.r.tell(func() { t.r.observe(o, "step done", func() { t.r.cfg.Hooks.StepDone(o, e) }) })
+	f.tell(func() { t.r.observe(o, "step done", func() { t.r.cfg.Hooks.StepDone(o, e) }) })
 }
 
 // probe asks whether an action took effect. What goes wrong with that changes
@@ -153,8 +164,8 @@ func (t measure) done(o *origin, f *frame, i int, undo bool, a answer, wait time
 func (r *run) probe(ctx context.Context, f *frame, i int) (o Outcome) {
 	n, m := &f.nodes[i], &f.marks[i]
 	c := &stepContext{origin: r.origin(ctx, f), i: int32(i), attempt: m.attempt}
-	if n.timeout > 0 {
-		t := r.newTerm(ctx, f, n.timeout)
+	if timeout := r.timeout(n, false); timeout > 0 {
+		t := r.newTerm(ctx, f, timeout)
 		defer t.close()
 		c.origin = &t.origin
 	}

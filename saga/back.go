@@ -94,26 +94,28 @@ func (f *frame) undoable() bool {
 // undoTogether undoes frames, at most limit at a time, and waits for all. One that has
 // to wait keeps its place.
 func (r *run) undoTogether(g *term, kids []*frame, limit int) (next flow) {
-	ended := make(chan flow, len(kids))
+	ended := make(chan ending, len(kids))
 	running, waiting := 0, 0
 	for len(kids) > 0 && running+waiting < limit || running > 0 {
 		if len(kids) > 0 && running+waiting < limit {
 			kid := kids[0]
 			kids = kids[1:]
 			running++
+			kid.branch()
 			go func() {
-				one := stuck // what a goroutine that exits has come to is in the marks
-				defer func() { ended <- one }()
-				r.undoAll(g, kid, &one)
+				e := ending{kid, stuck} // what a goroutine that exits has come to is in the marks
+				defer func() { ended <- e }()
+				r.undoAll(g, kid, &e.next)
 			}()
 			continue
 		}
-		one := <-ended
+		e := <-ended
 		running--
-		if one == parked {
+		e.kid.join()
+		if e.next == parked {
 			waiting++
 		}
-		next = worse(next, one)
+		next = worse(next, e.next)
 	}
 	return next
 }
@@ -240,9 +242,12 @@ func (r *run) recordUndoFailed(f *frame, i int, err error, final bool, wake int6
 	if wake > 0 {
 		e.Wake = r.time.date(wake)
 	}
-	if d := m.detail(); d.brief && !final && e.Data == nil {
-		m.more.brief = false
+	d := m.detail()
+	if d.brief && !final && e.Data == nil && d.crashes == 0 {
+		d.brief, e.Brief, r.untold = false, true, true
+		r.note(e)
 		return
 	}
+	d.crashes = 0
 	r.noteEnd(f, i, true, e)
 }

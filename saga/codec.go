@@ -21,6 +21,32 @@ type jsonCodec struct{}
 func (jsonCodec) Marshal(v any) ([]byte, error)      { return json.Marshal(v) }
 func (jsonCodec) Unmarshal(data []byte, v any) error { return json.Unmarshal(data, v) }
 
+// A contained codec is one of the user's whose panics are errors, since it is called on
+// goroutines of ours, too, and by every process that reads a journal. What it encodes is
+// never nil.
+type contained struct{ Codec }
+
+func (c contained) Marshal(v any) (data []byte, err error) {
+	safely(func() { data, err = c.Codec.Marshal(v) }, func(p *PanicError) {
+		if p != nil {
+			err = p
+		}
+	})
+	if data == nil && err == nil {
+		data = []byte{}
+	}
+	return data, err
+}
+
+func (c contained) Unmarshal(data []byte, v any) (err error) {
+	safely(func() { err = c.Codec.Unmarshal(data, v) }, func(p *PanicError) {
+		if p != nil {
+			err = p
+		}
+	})
+	return err
+}
+
 // Name, Fingerprint and MaxRunning are those of the saga.
 func (p *program) Name() string        { return p.name }
 func (p *program) Fingerprint() string { return p.print }

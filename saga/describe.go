@@ -77,7 +77,7 @@ func (s *Saga[S]) Lint() []string {
 	}
 	var advice []string
 	s.p.lint("", s.p.nodes, new(bool), &advice)
-	if _, ok := s.p.codec.(jsonCodec); ok {
+	if _, ok := s.p.codec.Codec.(jsonCodec); ok {
 		for _, field := range lost(reflect.TypeFor[S](), "S", map[reflect.Type]bool{}) {
 			advice = append(advice, field+" is unexported, so encoding/json loses it: the engine would forget it")
 		}

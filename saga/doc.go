@@ -105,7 +105,8 @@
 //     is completed, whatever has happened to ctx.
 //   - G25: Run waits for every function it has called, also one that ignores its
 //     context. Contexts of steps end with cause context.DeadlineExceeded or the
-//     sibling's error. With a Clock they have no Deadline.
+//     sibling's error. With a Clock they have no Deadline but the
+//     caller's.
 //   - G26: Spec.Timeout ends the way forward as ctx would.
 //   - G27: An instant has come when now is not before it, whether or not a timer has
 //     fired. Extreme durations do not overflow.

@@ -89,14 +89,17 @@ func (r *run) applyTo(f *frame, i int, e *core.Event) error {
 	if !r.lawful(n, m, e) {
 		return errNonsense
 	}
-	if len(e.Data) > 0 {
+	if e.Data != nil {
 		if err := f.load(e.Data); err != nil {
 			return err
 		}
 	}
 	switch e.Kind {
 	case core.Started:
-		m.began(int32(e.Attempt), false)
+		if m.began(int32(e.Attempt), false); n.pivot { // it may be applied from now on
+			r.depart()
+			r.doubt = true
+		}
 	case core.Done:
 		if n.pivot != e.Pivot {
 			return &changedError{e.Step, "is the pivot no more, or only now"}
@@ -160,10 +163,10 @@ func (r *run) lawful(n *node, m *mark, e *core.Event) bool {
 	switch e.Kind {
 	case core.Started:
 		return !r.undoing && m.stage < off && !d.open
-	case core.Done:
-		return !r.undoing && m.stage < off && (e.Attempt == 0 || d.open || m.tainted)
+	case core.Done: // an attempt may have been under way when the run was aborted
+		return m.stage < off && (d.open || m.tainted || !r.undoing && e.Attempt == 0)
 	case core.Failed:
-		return !r.undoing && (d.open || m.tainted)
+		return d.open || m.tainted
 	case core.Interrupted:
 		return d.open || d.undoOpen ||
 			m.undoTries >= enough && int32(e.Attempt) > m.undoAttempt || m.tries >= enough && int32(e.Attempt) > m.attempt
@@ -227,8 +230,8 @@ func (r *run) catchUp(l core.Latest) {
 		*at = attempt
 	default:
 		m.began(attempt, undo)
-		if !l.InFlight {
-			m.more.open, m.more.undoOpen = false, false
+		if r.untold = !l.InFlight; r.untold {
+			m.more.open, m.more.undoOpen, m.more.wake = false, false, r.until(l.Wake)
 		}
 	}
 }

@@ -67,12 +67,16 @@ func (r *run) step(ctx *origin, f *frame, i int) flow {
 	if next != onward {
 		return next
 	}
+	if r.stopping() { // perhaps because the run has to go back
+		return halt
+	}
 	m.stage = applied
 	if r.journal != nil {
 		if err := r.encode(f); err != nil {
 			return r.broken(f, i, Applied, err)
 		}
 		r.recordDone(f, i)
+		r.publish(f)
 	}
 	return onward
 }
@@ -177,7 +181,7 @@ func (r *run) sub(ctx *origin, f *frame, i int) flow {
 	kid := m.kids[0]
 	ctx, free := r.timed(r.origin(ctx, kid), kid)
 	defer free()
-	if next := r.forward(ctx, kid); next != onward || k.out == nil {
+	if next := r.forward(ctx, kid); next != onward || k.out == nil || r.stopping() {
 		return next
 	}
 	return r.try(f, i, "out", Applied, func() { k.out(f.state, kid.state) })

@@ -16,6 +16,7 @@ type frame struct {
 	at   int
 	elem int // -1: it is no item of ForEach
 
+	own      *lane  // of the goroutine on which it goes on, unless that is the one of up
 	begun    int64  // when it began, if it is durable
 	deadline int64  // on the clock of the run, while the pivot is not applied; never if there is none
 	beyond   bool   // it goes by the context of the run's grace: the pivot is applied

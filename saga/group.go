@@ -78,7 +78,7 @@ func (r *run) forEach(ctx *origin, f *frame, i int) flow {
 		}
 	}
 	next := r.together(ctx, m.kids, f.nodes[i].width(), func(*frame) flow { return onward })
-	if next != onward || k.outs == nil {
+	if next != onward || k.outs == nil || r.stopping() {
 		return next
 	}
 	ends := make([]any, len(m.kids))
@@ -105,7 +105,8 @@ func (r *run) together(ctx context.Context, kids []*frame, limit int, settled fu
 	defer func() {           // also if settled does not return
 		cancel(context.Canceled)
 		for ; running > 0; running-- {
-			<-ended
+			e := <-ended
+			e.kid.join()
 		}
 	}()
 	for waiting := kids; ; {
@@ -113,6 +114,7 @@ func (r *run) together(ctx context.Context, kids []*frame, limit int, settled fu
 			kid := waiting[0]
 			waiting = waiting[1:]
 			running++
+			kid.branch()
 			go r.child(ctx, kid, ended)
 			continue
 		}
@@ -121,10 +123,11 @@ func (r *run) together(ctx context.Context, kids []*frame, limit int, settled fu
 		}
 		e := <-ended
 		running--
+		e.kid.join()
 		if e.next == parked {
 			parking++
 		}
-		if e.next != parked { // then it has not settled
+		if e.next != parked && !r.stopping() { // then it has not settled, or does not matter
 			next = max(next, settled(e.kid))
 		}
 		if next = max(next, e.next); next > parked {

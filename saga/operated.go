@@ -30,6 +30,7 @@ func (r *run) operated(e *core.Event) error {
 		n, m := &f.nodes[i], &f.marks[i]
 		if r.status = Running; r.undoing {
 			m.undo, r.status = undone, Compensating
+			m.more.undoOpen, m.more.crashes = false, 0
 			r.failure.Status, r.failure.Reason = Compensating, NoReason
 			r.failure.Undo = slices.DeleteFunc(r.failure.Undo, func(u UndoFailure) bool { return u.Step == e.Step })
 			return nil
@@ -51,7 +52,8 @@ func (r *run) again(f *frame) {
 	for i := range f.marks {
 		m := &f.marks[i]
 		if m.more != nil {
-			m.more.final, m.more.crashes = false, 0
+			m.more.final, m.more.crashes, m.more.undoOpen = false, 0, false
+			m.more.waits = false // an Await may wait as long as at first
 			if m.retrying() {
 				m.more.wake = 0
 			}

@@ -14,7 +14,7 @@ type program struct {
 	name        string
 	nodes       []node
 	timeout     time.Duration
-	codec       Codec
+	codec       contained
 	keepUndoing bool
 	maxRunning  int
 	retired     []node
@@ -68,14 +68,14 @@ func compile[S any](spec Spec[S]) (*program, error) {
 		name:        spec.Name,
 		nodes:       nodesOf(spec.Steps, spec.Classify),
 		timeout:     max(spec.Timeout, 0),
-		codec:       spec.Codec,
+		codec:       contained{spec.Codec},
 		keepUndoing: spec.KeepUndoing,
 		maxRunning:  spec.MaxRunning,
 		retired:     nodesOf(spec.Retired, spec.Classify),
 		fresh:       func() any { return new(S) },
 	}
-	if p.codec == nil {
-		p.codec = jsonCodec{}
+	if spec.Codec == nil {
+		p.codec = contained{jsonCodec{}}
 	}
 	if spec.Clone == nil {
 		p.sharing = sharing(reflect.TypeFor[S](), "S")

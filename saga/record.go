@@ -18,14 +18,44 @@ type recorder struct {
 	turn     chan struct{}
 	events   []core.Event // not yet written
 	spare    []core.Event // room for others, while those are
-	owed     []func()     // hooks for them
 	wake     int64        // the earliest instant that a step waits for; never: none
 	severed  error        // why nothing can be written any more
 
 	stepTimeout time.Duration // of steps that have none; 0: none, as in memory
 	undoing     bool          // it was decided to go back
+	untold      bool          // of the latest attempt no event tells
 	insisted    bool          // an operator wants the pivot, which is in doubt, tried whatever the time
 	signals     map[string][]byte
+}
+
+// A lane is a goroutine that goes on with frames: that of the run, or of a child. It runs its
+// hooks itself, so that none waits for those of another child.
+type lane struct {
+	owed []func() // what to tell when it is written
+}
+
+// lane is that of a frame; nil in memory.
+func (f *frame) lane() *lane {
+	for f.own == nil && f.up != nil {
+		f = f.up
+	}
+	return f.own
+}
+
+// branch gives a frame that goes on by itself a lane of its own.
+func (f *frame) branch() {
+	if f.run.journal != nil {
+		f.own = &lane{}
+	}
+}
+
+// join takes over what a child that has ended has not told.
+func (f *frame) join() {
+	if f.own != nil {
+		l := f.up.lane()
+		l.owed = append(l.owed, f.own.owed...)
+		f.own = nil
+	}
 }
 
 // note collects an event. A run in memory has no journal, and its callers do not come here.
@@ -39,14 +69,27 @@ func (r *run) note(e core.Event) {
 	r.events = append(r.events, e)
 }
 
-// flush writes what was collected, one at a time, and runs the hooks for it. It
-// reports whether that worked.
-func (r *run) flush() bool {
+// flush writes what was collected, and then runs the hooks of its lane. It reports whether
+// that worked.
+func (r *run) flush(l *lane) bool {
+	if !r.writeNoted() {
+		return false
+	}
+	owed := l.owed
+	l.owed = nil
+	for _, tell := range owed {
+		tell()
+	}
+	return true
+}
+
+// writeNoted writes what was collected, one at a time.
+func (r *run) writeNoted() bool {
 	r.turn <- struct{}{} // rather than a mutex, so that a testing/synctest bubble sees the wait
 	defer func() { <-r.turn }()
 	r.mu.Lock()
-	events, owed, severed := r.events, r.owed, r.severed
-	r.events, r.spare, r.owed = r.spare, nil, nil
+	events, severed := r.events, r.severed
+	r.events, r.spare = r.spare, nil
 	r.mu.Unlock()
 	if severed != nil {
 		return false
@@ -63,21 +106,17 @@ func (r *run) flush() bool {
 		r.spare = events[:0]
 		r.mu.Unlock()
 	}
-	for _, tell := range owed {
-		tell()
-	}
 	return true
 }
 
 // tell runs a hook when what it is about is written.
-func (r *run) tell(hook func()) {
-	if r.journal == nil {
+func (f *frame) tell(hook func()) {
+	l := f.lane()
+	if l == nil {
 		hook()
 		return
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.owed = append(r.owed, hook)
+	l.owed = append(l.owed, hook)
 }
 
 // begin records that an attempt begins, and reports whether that is written.
@@ -91,12 +130,12 @@ func (r *run) begin(f *frame, i int, undo bool) bool {
 		tries, attempt = m.undoTries, m.undoAttempt
 	}
 	e := f.started(i, undo, attempt+1)
-	e.Begins = true
+	e.Begins, r.untold = true, false
 	if tries >= enough && f.alone() {
 		e.Brief, m.detail().brief = true, true
 	}
 	r.note(e)
-	return r.flush()
+	return r.flush(f.lane())
 }
 
 // enough is how many failures of a step are recorded, so that a journal does not grow for
@@ -175,8 +214,12 @@ func (r *run) recordDone(f *frame, i int) {
 		Kind: core.Done, Step: f.path(i), Of: f.of(i), Attempt: int(f.marks[i].attempt), Outcome: uint8(Applied),
 		Pivot: f.nodes[i].pivot, Data: r.changed(f),
 	})
-	if f.up != nil && f.up.nodes[f.at].kind != KindSub { // others may run for long
-		r.flush()
+}
+
+// publish writes what was recorded of a step in a group at once: others may run for long.
+func (r *run) publish(f *frame) {
+	if r.journal != nil && f.up != nil && f.up.nodes[f.at].kind != KindSub {
+		r.flush(f.lane())
 	}
 }
 
@@ -204,11 +247,12 @@ func (r *run) recordFailed(f *frame, i int, a answer, final bool, wake int64) {
 	if wake > 0 {
 		e.Wake, d.wake = r.time.date(wake), wake
 	}
-	if d.brief && !final && (d.said || !m.tainted) && e.Data == nil {
-		d.brief = false
+	if d.brief && !final && (d.said || !m.tainted) && e.Data == nil && d.crashes == 0 {
+		d.brief, e.Brief, r.untold = false, true, true
+		r.note(e)
 		return
 	}
-	d.said = m.tainted
+	d.said, d.crashes = m.tainted, 0
 	r.noteEnd(f, i, false, e)
 }
 

@@ -14,13 +14,14 @@ type job = core.Job[*RunConfig]
 
 // Execute brings a durable run as far as it gets without waiting.
 func (p *program) Execute(ctx context.Context, j job) core.Result[*Error] {
-	r, err := p.resumed(ctx, j)
-	if err != nil {
-		return unreadable(p, j, err)
-	}
+	var r *run
+	var err error = &PanicError{Goexit: true}
 	over := make(chan struct{})
 	go func() { // of its own, as it may exit
 		defer close(over)
+		if r, err = p.resumed(ctx, j); err != nil {
+			return
+		}
 		if path := r.inFlight(&r.frame); path != "" {
 			r.stick(path, Unknown, errCrashes, CrashLoop)
 			r.conclude(stuck)
@@ -29,6 +30,9 @@ func (p *program) Execute(ctx context.Context, j job) core.Result[*Error] {
 		r.execute()
 	}()
 	<-over
+	if err != nil {
+		return unreadable(p, j, err)
+	}
 	res := r.result()
 	switch {
 	case r.severed != nil:
@@ -64,6 +68,7 @@ func (p *program) resumed(ctx context.Context, j job) (*run, error) {
 		journal: j.Journal, maxState: j.MaxState, crashes: j.MaxCrashes,
 		stepTimeout: j.StepTimeout, turn: make(chan struct{}, 1), wake: never,
 	}
+	r.branch()
 	b := &birth{identity: identity{prog: p, cfg: j.Config, tags: j.Labels, id: j.ID}}
 	b.origin = origin{ctx, &b.identity, &r.frame}
 	r.born(b, nil)
@@ -91,9 +96,12 @@ func unreadable(p *program, j job, err error) core.Result[*Error] {
 
 // result is what a run has come to.
 func (r *run) result() core.Result[*Error] {
-	owed := r.owed
+	var owed []func()
+	if r.own != nil {
+		owed = r.own.owed
+	}
 	return core.Result[*Error]{
-		Status: uint8(r.status), Undoes: r.undoing, Passed: r.pivoted, Doubts: r.doubt, Tries: r.frame.retries(), End: r.failure, State: r.frame.state, Saved: r.saved, Events: r.events,
+		Status: uint8(r.status), Undoes: r.undoing, Passed: r.pivoted, Doubts: r.doubt, Tries: r.frame.retries(), Untold: r.untold, End: r.failure, State: r.frame.state, Saved: r.saved, Events: r.events,
 		Told: func() {
 			for _, tell := range owed {
 				tell()

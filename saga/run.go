@@ -154,7 +154,7 @@ func (r *run) change(to Status) {
 		if f := r.failure; f != nil {
 			e.Cause, e.Reason = f.Err, f.Reason
 		}
-		r.tell(func() { r.observe(r.ctx, "status", func() { hook(r.ctx, e) }) })
+		r.frame.tell(func() { r.observe(r.ctx, "status", func() { hook(r.ctx, e) }) })
 	}
 }
 

@@ -104,7 +104,8 @@ func NoMerge[S any](_, _ *S) {}
 // Await makes a step that waits for a signal and applies it, as an action that may
 // have an Undo and the like. The first signal for its path counts, also one that
 // came before the step was reached. Timeout is the longest wait, zero no limit; a
-// signal that does not come is a rejection with context.DeadlineExceeded. Only the
+// signal that does not come is a rejection with context.DeadlineExceeded. Attempts of
+// apply, and of Undo without an UndoTimeout, have Config.StepTimeout. Only the
 // engine has signals: in memory a saga with an Await is refused.
 func Await[S, T any](step Step[S], apply func(ctx context.Context, s *S, signal T) error) Step[S] {
 	k := &special{kind: KindAwait, signal: func() any { return new(T) }}

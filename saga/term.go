@@ -128,7 +128,10 @@ func (t *term) close() {
 // Deadline implements context.Context.
 func (t *term) Deadline() (time.Time, bool) {
 	earlier, ok := t.parent.Deadline()
-	if end := t.begun.Add(t.limit); t.dated && (!ok || end.Before(earlier)) {
+	if !t.dated {
+		return earlier, ok
+	}
+	if end := t.begun.Add(t.limit); !ok || end.Before(earlier) { // it has begun since it was made
 		return end, true
 	}
 	return earlier, ok

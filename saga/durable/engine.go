@@ -137,7 +137,7 @@ func (e *Engine) wake() {
 // records them. When ctx ends first their contexts end with ErrClosed, and the error
 // is its cause and names the runs that have not returned. Nothing is undone because
 // of it; another engine goes on. The store stays open. It may be called again. In a
-// step of this engine it does not wait for that step.
+// step of this engine it returns at once: it would wait for that step.
 func (e *Engine) Close(ctx context.Context) error {
 	switch {
 	case e == nil || e.store == nil:

@@ -30,7 +30,8 @@ type execution struct {
 	written int // events in the store
 	created []core.Event
 	news    bool // somebody else has added to the journal
-	again   bool // an operator has, and that is known
+	spoken  bool // an operator has: what is about to be written may be wrong
+	again   bool // what is written does not depend on whether an operator has
 	err     error
 	lease   lease
 
@@ -82,7 +83,7 @@ func (x *execution) perform() {
 	waited := x.head.Status == saga.Waiting
 	x.lease.begin(x.asked)
 	if waited {
-		x.tellStatus(saga.Waiting, saga.Running)
+		x.tellStatus(saga.StatusEvent{From: saga.Waiting, To: saga.Running})
 	}
 	for ctx := x.context(); ; ctx = x.renew() {
 		h, events, err := x.events()
@@ -92,24 +93,58 @@ func (x *execution) perform() {
 			return
 		}
 		res := x.program.Execute(ctx, core.Job[*saga.RunConfig]{
-			ID: x.id, Labels: h.Labels, Config: &x.e.run, Events: events, Journal: x, Latest: h.latest(), Fresh: len(events) == 1,
+			ID: x.id, Labels: h.Labels, Config: &x.e.run, Events: events, Journal: x, Latest: h.latest(), Fresh: fresh(events),
 			MaxState: x.e.maxState(), MaxCrashes: x.e.cfg.MaxCrashes, StepTimeout: x.e.cfg.StepTimeout,
 		})
-		if !errors.Is(res.Halted, errReload) {
-			x.conclude(res)
+		if !errors.Is(res.Halted, errReload) && !errors.Is(x.conclude(res), errReload) {
 			return
 		}
-		if err := x.leave(res.Events); err != nil {
+		err = x.leave(res.Events)
+		switch {
+		case err != nil:
 			x.fault("append", err)
+			return
+		case x.lease.expired():
+			x.fault("lease", ErrFenced)
 			return
 		}
 	}
 }
 
-// leave records what happened before an operator spoke.
+// fresh reports whether a run has not begun. It may have a signal before it does.
+func fresh(events []core.Event) bool {
+	return !slices.ContainsFunc(events, func(e core.Event) bool {
+		return e.Kind != core.Created && e.Kind != core.Signal
+	})
+}
+
+// leave records what happened before an operator was heard, who has made the run go back:
+// how attempts have ended, and nothing of what was to follow.
 func (x *execution) leave(events []core.Event) error {
 	x.turn <- struct{}{}
 	defer func() { <-x.turn }()
+	return x.writeAnyway(facts(events))
+}
+
+// facts are the events that stay true when something else has been decided.
+func facts(events []core.Event) []core.Event {
+	return slices.DeleteFunc(slices.Clone(events), func(e core.Event) bool {
+		switch e.Kind {
+		case core.Started, core.UndoStarted:
+			return e.Begins
+		case core.Done:
+			return e.Attempt == 0 // what follows from those within
+		case core.Failed, core.Interrupted, core.UndoDone, core.UndoFailed:
+			return false
+		default:
+			return true
+		}
+	})
+}
+
+// writeAnyway is write that an operator does not keep from it. The context of the steps has
+// ended then all the same.
+func (x *execution) writeAnyway(events []core.Event) error {
 	x.again = true
 	defer func() { x.again = false }()
 	return x.write(events, func(*Head) {})
@@ -141,7 +176,7 @@ func (x *execution) events() (Head, []core.Event, error) {
 	if h.Epoch != x.head.Epoch {
 		return h, nil, ErrFenced
 	}
-	x.head, x.written, x.news = h, len(data), false
+	x.head, x.written, x.news, x.spoken = h, len(data), false, false
 	return h, decodeAll(data), nil
 }
 
@@ -162,7 +197,11 @@ func (x *execution) Append(events []core.Event) error {
 		events = slices.DeleteFunc(slices.Clone(events), func(e core.Event) bool { return e.Begins })
 	}
 	if len(events) > 0 || x.head.Rev == 0 {
-		if err := x.write(events, func(*Head) {}); err != nil {
+		err := x.write(events, func(*Head) {})
+		if errors.Is(err, errReload) {
+			return errors.Join(errReload, x.writeAnyway(facts(events)))
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -173,16 +212,17 @@ func (x *execution) Append(events []core.Event) error {
 }
 
 // conclude records what an execution has come to, and gives the run back.
-func (x *execution) conclude(res core.Result[*saga.Error]) {
+// The error is errReload if an operator was first.
+func (x *execution) conclude(res core.Result[*saga.Error]) error {
 	switch {
 	case errors.Is(res.Halted, ErrFenced), errors.Is(res.Halted, ErrNotFound):
 		x.fault("lease", res.Halted)
-		return
+		return nil
 	case errors.Is(res.Halted, ErrConflict):
-		return // it was no new run
+		return nil // it was no new run
 	case res.Halted != nil && !errors.Is(res.Halted, ErrClosed):
 		x.fault("append", res.Halted)
-		return
+		return nil
 	}
 	status, reason := saga.Status(res.Status), saga.NoReason
 	if res.End != nil {
@@ -202,7 +242,7 @@ func (x *execution) conclude(res core.Result[*saga.Error]) {
 			if h.Status = saga.Waiting; res.Undoes {
 				h.Status = saga.Compensating
 			}
-			if h.WakeAt = res.Wake; x.news { // perhaps it is what it waits for
+			if h.WakeAt = res.Wake; x.news && !res.Untold { // perhaps it is what it waits for
 				h.WakeAt = x.e.time.now()
 			}
 		default:
@@ -217,29 +257,40 @@ func (x *execution) conclude(res core.Result[*saga.Error]) {
 		}
 	})
 	<-x.turn
-	if err != nil {
+	switch {
+	case errors.Is(err, errReload):
+		return err
+	case err != nil:
 		x.fault("append", err)
-		return
+		return nil
 	}
 	res.Told()
-	if res.Waits && !res.Undoes {
-		x.tellStatus(saga.Running, saga.Waiting)
+	switch {
+	case res.Waits && !res.Undoes:
+		x.tellStatus(saga.StatusEvent{From: saga.Running, To: saga.Waiting})
+	case res.Saved == nil && status == saga.Stuck: // the run itself knows nothing of that
+		x.tellStatus(saga.StatusEvent{From: saga.Running, To: status, Reason: reason, Cause: res.End.Err})
 	}
 	if res.Halted == nil && !res.Waits {
 		x.e.tell(x.id, how)
 	}
+	return nil
 }
 
 // fault reports what is no outcome of a step.
 func (x *execution) fault(op string, err error) { x.e.fault(Head{ID: x.id, Saga: x.of}, op, err) }
 
-// tellStatus tells the hook that a run waits, or no longer does. The other changes are
-// told where they are made.
-func (x *execution) tellStatus(from, to saga.Status) {
-	if hook := x.e.cfg.Hooks.Status; hook != nil {
-		event := saga.StatusEvent{Saga: x.of, Run: x.id, From: from, To: to, At: x.e.time.now()}
-		if failed := contained(func() { hook(x.e.ctx, event) }); failed != nil {
-			x.fault("status", &saga.PanicError{Value: failed})
+// tellStatus tells the hook of a change that the run itself does not know of.
+func (x *execution) tellStatus(event saga.StatusEvent) {
+	event.Saga, event.Run = x.of, x.id
+	x.e.tellStatus(event)
+}
+
+func (e *Engine) tellStatus(event saga.StatusEvent) {
+	if hook := e.cfg.Hooks.Status; hook != nil {
+		event.At = e.time.now()
+		if failed := contained(func() { hook(e.ctx, event) }); failed != nil {
+			e.fault(Head{ID: event.Run, Saga: event.Saga}, "status", &saga.PanicError{Value: failed})
 		}
 	}
 }
@@ -255,6 +306,9 @@ func (x *execution) release(wake time.Time) {
 
 // write makes events durable together with the head that they lead to. turn is held.
 func (x *execution) write(events []core.Event, change func(*Head)) error {
+	if x.spoken && !x.again {
+		return errReload
+	}
 	if x.head.Rev == 0 {
 		events = append(x.created, events...)
 	}
@@ -339,9 +393,11 @@ func (x *execution) reread(h Head, data [][]byte, why error, tries int) (err err
 	events := decodeAll(fresh)
 	x.head, x.written = stored, len(all)
 	x.news = x.news || len(fresh) > 0
-	if !x.again && slices.ContainsFunc(events, func(e core.Event) bool { return e.Kind == core.Operator }) {
-		x.end(errReload)
-		return errReload, false
+	if slices.ContainsFunc(events, func(e core.Event) bool { return e.Kind == core.Operator }) {
+		x.spoken = true
+		if x.end(errReload); !x.again {
+			return errReload, false
+		}
 	}
 	if errors.Is(why, ErrConflict) {
 		return nil, true
@@ -352,25 +408,22 @@ func (x *execution) reread(h Head, data [][]byte, why error, tries int) (err err
 	return nil, true
 }
 
-// latest is the attempt that a head tells of. An Undo was in flight if what it waited for
-// had come when the head was written. Of the action of a run that was aborted nobody knows,
-// and the same is said.
+// latest is the attempt that a head tells of.
 func (h *Head) latest() core.Latest {
-	return core.Latest{
-		Step: h.Step, Attempt: h.Attempt,
-		InFlight: h.Status == saga.Running || h.Status == saga.Compensating && !h.WakeAt.After(h.UpdatedAt),
-	}
+	return core.Latest{Step: h.Step, Attempt: h.Attempt, InFlight: h.InFlight, Wake: h.WakeAt}
 }
 
 // follow is what an event makes of a head.
 func (h *Head) follow(e *core.Event) {
 	switch e.Kind {
 	case core.Started:
-		h.Step, h.Attempt, h.Status = e.Step, e.Attempt, saga.Running
+		h.Step, h.Attempt, h.InFlight, h.Status = e.Step, e.Attempt, true, saga.Running
 	case core.UndoStarted:
-		h.Step, h.Attempt = e.Step, e.Attempt
+		h.Step, h.Attempt, h.InFlight = e.Step, e.Attempt, true
+	case core.Done, core.Failed, core.Interrupted, core.UndoDone, core.UndoFailed:
+		h.InFlight = h.InFlight && e.Step != h.Step
 	case core.Waiting:
-		h.Step, h.Attempt = e.Step, 0
+		h.Step, h.Attempt, h.InFlight = e.Step, 0, false
 	case core.Aborting:
 		h.Status = saga.Compensating
 	case core.Ended:

@@ -76,29 +76,52 @@ func (l *lease) look(turn uint64) {
 func (l *lease) renew() {
 	l.x.turn <- struct{}{}
 	defer func() { <-l.x.turn }()
-	third := l.x.e.cfg.Lease / 3
-	if l.passed() >= third {
-		_ = l.x.write(nil, func(*Head) {}) // if that fails the term goes on to its end
+	if !l.due() {
+		return
 	}
+	// An attempt that does not listen may go on for long after an operator has spoken, and
+	// as long as it does nobody else may have the run.
+	err := l.x.writeAnyway(nil)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if rest := third - l.x.e.time.since(l.since); rest > 0 && !l.over {
-		l.arm(rest)
+	d := l.x.e.cfg.Lease
+	passed := l.x.e.time.since(l.since)
+	switch {
+	case l.over:
+	case passed < d/3:
+		l.arm(d/3 - passed)
+	case err != nil: // once more, while there is time
+		l.arm(min(d-passed, max(d/10, 1)))
 	}
 }
 
-// passed is how much of the term is over.
-func (l *lease) passed() time.Duration {
+// due reports whether it is still to be renewed, after something else was written.
+func (l *lease) due() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.x.e.time.since(l.since)
+	d := l.x.e.cfg.Lease
+	passed := l.x.e.time.since(l.since)
+	if !l.over && passed < d/3 {
+		l.arm(d/3 - passed)
+	}
+	return !l.over && passed >= d/3
 }
 
+// expired reports whether it is over, or lost.
+func (l *lease) expired() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.over
+}
+
+// end ends it, and waits until nothing of it is in the store any more.
 func (l *lease) end() {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.over = true
 	if l.stop != nil {
 		l.stop()
 	}
+	l.mu.Unlock()
+	l.x.turn <- struct{}{}
+	<-l.x.turn
 }

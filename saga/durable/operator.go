@@ -41,17 +41,20 @@ func (e *Engine) Skip(ctx context.Context, id, step string, note Note) error {
 				return true
 			}
 		}
-		return !res.Undoes && res.End.Step == step
+		if res.Undoes { // an Undo that ends the process again and again has not failed
+			return h.Reason == saga.CrashLoop && h.Step == step
+		}
+		return res.End.Step == step
 	})
 }
 
 // Abort makes a run go back, and cancels the attempt under way. Of a run that is stuck
 // at its pivot it says that the pivot had no effect. It does nothing to a run that
-// goes back already. When the pivot is applied, or the run has ended, it returns
-// ErrConflict.
+// goes back already. When the pivot is applied, or may be and is still tried, or when
+// the run has ended, it returns ErrConflict.
 func (e *Engine) Abort(ctx context.Context, id string, note Note) error {
 	return e.operate(ctx, "abort", id, "", note, func(h *Head, res core.Result[*saga.Error]) bool {
-		return !h.Status.Ended() && !res.Passed
+		return !h.Status.Ended() && !res.Passed && (!res.Doubts || h.Status == saga.Stuck)
 	})
 }
 
@@ -68,8 +71,9 @@ func (e *Engine) operate(ctx context.Context, verb, id, step string, note Note, 
 	if err := note.check(verb); err != nil {
 		return err
 	}
+	var told saga.StatusEvent
 	return e.change(ctx, id, func(h *Head, p program, events []core.Event) (*core.Event, error) {
-		res, err := p.Inspect(core.Job[*saga.RunConfig]{ID: id, Config: &e.run, Events: events})
+		res, err := p.Inspect(core.Job[*saga.RunConfig]{ID: id, Config: &e.run, Events: events, Latest: h.latest()})
 		if err != nil && (verb == "skip" || verb == "abort") {
 			return nil, fmt.Errorf("durable: %s %q: %w", verb, id, errors.Join(ErrConflict, err))
 		}
@@ -79,6 +83,7 @@ func (e *Engine) operate(ctx context.Context, verb, id, step string, note Note, 
 		if verb == "abort" && res.Undoes {
 			return nil, nil
 		}
+		told = saga.StatusEvent{Saga: h.Saga, Run: h.ID, From: h.Status, Cause: fmt.Errorf("%s by %s: %s", verb, note.By, note.Why)}
 		h.Reason = saga.NoReason
 		switch {
 		case verb == "abandon":
@@ -88,6 +93,11 @@ func (e *Engine) operate(ctx context.Context, verb, id, step string, note Note, 
 		default:
 			h.Status, h.WakeAt = saga.Running, e.time.now()
 		}
+		told.To = h.Status
 		return &core.Event{Kind: core.Operator, Verb: verb, Step: step, Status: uint8(h.Status), By: note.By, Why: note.Why}, nil
+	}, func() {
+		if told.From != told.To {
+			e.tellStatus(told)
+		}
 	})
 }

@@ -316,5 +316,6 @@ func (e *Engine) kept(h Head) (how end, ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	how, ok = e.ends.byID[h.ID]
-	return how, ok && how.rev == h.Rev && how.created.Equal(h.CreatedAt)
+	over := h.Status.Ended() || h.Status == saga.Stuck // what was kept may not have been written
+	return how, ok && over && how.rev == h.Rev && how.created.Equal(h.CreatedAt)
 }

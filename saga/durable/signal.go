@@ -45,16 +45,28 @@ func SignalWith[T any](ctx context.Context, e *Engine, cfg SignalConfig, v T) er
 		if h.Status.Ended() {
 			return nil, fmt.Errorf("durable: run %q has ended, it is %v: %w", cfg.Run, h.Status, ErrConflict)
 		}
-		if h.Status == saga.Waiting {
+		if h.Status == saga.Waiting && !h.untold(events) {
 			h.WakeAt = e.time.now()
 		}
 		return &core.Event{Kind: core.Signal, Step: step, By: cfg.DedupID, Data: data}, nil
-	})
+	}, func() {})
+}
+
+// untold reports whether no event tells of the attempt that a head tells of, so that it
+// alone says when the next one is due. Then no other step waits for anything.
+func (h *Head) untold(events []core.Event) bool {
+	told := 0
+	for i := range events {
+		if events[i].Step == h.Step {
+			told = max(told, events[i].Attempt)
+		}
+	}
+	return h.Attempt > told
 }
 
 // change adds an event to a run that perhaps somebody else executes. plan says which,
-// nil for none, and may change the head; it is asked again if the run has changed.
-func (e *Engine) change(ctx context.Context, id string, plan func(h *Head, p program, events []core.Event) (*core.Event, error)) error {
+// nil for none, and may change the head; it is asked again if the run has changed. done is called when that is written.
+func (e *Engine) change(ctx context.Context, id string, plan func(h *Head, p program, events []core.Event) (*core.Event, error), done func()) error {
 	if e == nil || e.store == nil {
 		return errors.New("durable: nil or zero Engine, use Open")
 	}
@@ -87,6 +99,7 @@ func (e *Engine) change(ctx context.Context, id string, plan func(h *Head, p pro
 			return err
 		}
 		if err = e.store.Append(ctx, at, h, 0, encoded); err == nil {
+			done()
 			e.heard(id, event)
 			return nil
 		}

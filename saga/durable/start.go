@@ -221,6 +221,11 @@ func (e *Engine) attend(ctx context.Context, over <-chan *end, here bool) (how *
 	case <-e.gone:
 		err = ErrClosed
 	}
+	select {
+	case how = <-over: // of two at once this one counts
+		err = nil
+	default:
+	}
 	return how, err
 }
 

@@ -69,7 +69,8 @@ type Head struct {
 	Step        string // the path where it stands
 	Status      saga.Status
 	Reason      saga.Reason // why it is stuck
-	Attempt     int         // of Step
+	Attempt     int         // of Step, the latest one
+	InFlight    bool        // it was under way when this was written
 
 	Rev   uint64 // number of the latest change
 	Epoch uint64 // how often it was claimed

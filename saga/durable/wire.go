@@ -74,7 +74,7 @@ func appendEvent(b []byte, e *core.Event) ([]byte, error) {
 	b = appendField(b, `,"err":`, e.Err)
 	b = appendField(b, `,"by":`, e.By)
 	b = appendField(b, `,"why":`, e.Why)
-	if len(e.Data) > 0 {
+	if e.Data != nil {
 		b = appendBytes(append(b, `,"data":`...), e.Data)
 	}
 	for i, item := range e.Items {

@@ -32,12 +32,19 @@ func appendBody(b []byte, h *durable.Head, events [][]byte) []byte {
 	return b
 }
 
+// inFlight is the bit of a status that says Head.InFlight.
+const inFlight = 0x80
+
 func appendHead(b []byte, h *durable.Head) []byte {
 	b = appendBytes(b, h.ID)
 	b = appendBytes(b, h.Saga)
 	b = appendBytes(b, h.Fingerprint)
 	b = appendBytes(b, h.Step)
-	b = append(b, byte(h.Status), byte(h.Reason))
+	status := byte(h.Status)
+	if h.InFlight {
+		status |= inFlight
+	}
+	b = append(b, status, byte(h.Reason))
 	b = binary.AppendVarint(b, int64(h.Attempt))
 	b = appendTime(b, h.WakeAt)
 	b = appendTime(b, h.CreatedAt)
@@ -156,7 +163,8 @@ func (r *reader) head(former *durable.Head, known names) durable.Head {
 	h.Saga = known.get(r.slice())
 	h.Fingerprint = known.get(r.slice())
 	h.Step = known.get(r.slice())
-	h.Status = saga.Status(r.byte())
+	status := r.byte()
+	h.Status, h.InFlight = saga.Status(status&^inFlight), status&inFlight != 0
 	h.Reason = saga.Reason(r.byte())
 	h.Attempt = int(min(max(r.varint(), math.MinInt), math.MaxInt))
 	h.WakeAt = r.time()

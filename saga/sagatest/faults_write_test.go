@@ -80,6 +80,8 @@ func faultsOfHeads() map[string]finding {
 		"loses one Reason":  field(func(h *durable.Head) { h.Reason = min(h.Reason, saga.CrashLoop) }),
 		"loses Attempt":     field(func(h *durable.Head) { h.Attempt = 0 }),
 		"Attempt is a byte": field(func(h *durable.Head) { h.Attempt = int(uint8(h.Attempt)) }),
+		"loses InFlight":    field(func(h *durable.Head) { h.InFlight = false }),
+		"always InFlight":   field(func(h *durable.Head) { h.InFlight = true }),
 		"loses WakeAt":      field(func(h *durable.Head) { h.WakeAt = time.Time{} }),
 		"WakeAt is in 1970": field(func(h *durable.Head) {
 			if h.WakeAt.IsZero() {

@@ -329,6 +329,7 @@ func (s *subject) same(when string, got, want durable.Head) {
 	differs(got.Status == want.Status, "Status", got.Status, want.Status)
 	differs(got.Reason == want.Reason, "Reason", got.Reason, want.Reason)
 	differs(got.Attempt == want.Attempt, "Attempt", got.Attempt, want.Attempt)
+	differs(got.InFlight == want.InFlight, "InFlight", got.InFlight, want.InFlight)
 	differs(got.Rev == want.Rev, "Rev", got.Rev, want.Rev)
 	differs(got.Epoch == want.Epoch, "Epoch", got.Epoch, want.Epoch)
 	differs(got.WakeAt.Equal(want.WakeAt), "WakeAt", got.WakeAt, want.WakeAt)

@@ -71,7 +71,8 @@ type Job[C any] struct {
 type Latest struct {
 	Step     string // its path
 	Attempt  int
-	InFlight bool // it was when the head was written
+	InFlight bool      // it was when the head was written
+	Wake     time.Time // when the next one is due, if it was not
 }
 
 // A Result is how far Execute has come.
@@ -84,6 +85,7 @@ type Result[E any] struct {
 	Passed bool    // the pivot is applied
 	Doubts bool    // it may be
 	Tries  bool    // it waits for another attempt
+	Untold bool    // for one that no event tells of
 	End    E       // how it failed; nil: it has not, so far
 	State  any     // as of now
 	Saved  []byte  // as it was recorded last
@@ -137,7 +139,7 @@ type Event struct {
 	Err     string    `json:"err,omitempty"`
 	By      string    `json:"by,omitempty"`
 	Why     string    `json:"why,omitempty"`
-	Data    []byte    `json:"data,omitempty"`
+	Data    []byte    `json:"data,omitzero"`   // nil: none, which is not the same as no bytes
 	Items   [][]byte  `json:"items,omitempty"` // with Decided of ForEach
 
 	Begins bool `json:"-"` // what it tells of comes only now
