@@ -106,7 +106,7 @@ func (r *run) applyTo(f *frame, i int, e *core.Event) error {
 		}
 		r.settle(n, m)
 		m.more.open, m.more.crashes = false, 0
-		f.settledIn(r)
+		f.settledIn()
 	case core.Failed:
 		d := m.detail()
 		d.open, d.crashes, d.final, d.outcome, d.err = false, 0, e.Final, Outcome(e.Outcome), pastError(e.Err)
@@ -118,7 +118,7 @@ func (r *run) applyTo(f *frame, i int, e *core.Event) error {
 			r.doubt = false
 		}
 		if e.Final {
-			f.settledIn(r)
+			f.settledIn()
 		}
 	case core.Interrupted:
 		if !m.more.open && !m.more.undoOpen { // nor was its beginning recorded
@@ -283,7 +283,7 @@ func (f *frame) load(data []byte) error {
 }
 
 // settledIn notes the order in which the children of a group have settled.
-func (f *frame) settledIn(*run) {
+func (f *frame) settledIn() {
 	if f.up != nil && f.up.nodes[f.at].kind == KindParallel {
 		d := f.up.marks[f.at].detail()
 		if !slices.Contains(d.order, f) {

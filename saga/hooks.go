@@ -12,7 +12,8 @@ import (
 type Hooks struct {
 	// Status is told every change of a run's status, the first one included. In the
 	// engine that is Waiting when it stops for a retry, a Sleep or a signal, and
-	// Running when it goes on; a run that goes back is Compensating all the while.
+	// Running when it goes on; a run that goes back is Compensating all the while. A
+	// hook is waited for: it must not Close the engine, nor Wait for its own run.
 	Status func(context.Context, StatusEvent)
 
 	// StepStart is told that an attempt of Do, apply or Undo begins.

@@ -82,9 +82,9 @@ func (c *Config) validate() error {
 		}
 	}
 	check(c.Poll >= 0, "Poll", c.Poll, "0 or more")
-	for name, r := range map[string]saga.Retry{"Retry": c.Retry, "UndoRetry": c.UndoRetry} {
-		check(r.Factor == 0 || r.Factor >= 1 && r.Factor <= 1e300, name+".Factor", r.Factor, "1 or more")
-	}
+	factor := func(field string, f float64) { check(f == 0 || f >= 1 && f <= 1e300, field, f, "1 or more") }
+	factor("Retry.Factor", c.Retry.Factor)
+	factor("UndoRetry.Factor", c.UndoRetry.Factor)
 	if len(errs) > 0 {
 		return fmt.Errorf("durable: Open: %w", errors.Join(errs...))
 	}

@@ -60,7 +60,7 @@ func (l *lease) look(turn uint64) {
 	case passed >= d:
 		l.over = true
 		l.mu.Unlock()
-		l.x.end(ErrFenced)
+		l.x.kill(ErrFenced)
 		return
 	case passed < d/3:
 		l.arm(d/3 - passed)

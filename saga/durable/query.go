@@ -30,7 +30,8 @@ type Event struct {
 	Tainted bool
 	Reason  saga.Reason
 	Err     string
-	By, Why string // of an operator
+	Verb    string // of an operator: resume skip abort abandon
+	By, Why string // and who, and for what reason
 	Data    []byte // a state or a signal, encoded
 }
 
@@ -59,7 +60,7 @@ func (e *Engine) Get(ctx context.Context, id string) (*Record, error) {
 func eventOf(n int, e *core.Event) Event {
 	return Event{
 		N: n, At: e.At, Wake: e.Wake, Kind: string(e.Kind), Step: e.Step, Attempt: e.Attempt,
-		Outcome: saga.Outcome(e.Outcome), Tainted: e.Tainted, Reason: saga.Reason(e.Reason), Err: e.Err, By: e.By, Why: e.Why, Data: e.Data,
+		Outcome: saga.Outcome(e.Outcome), Tainted: e.Tainted, Reason: saga.Reason(e.Reason), Err: e.Err, Verb: e.Verb, By: e.By, Why: e.Why, Data: e.Data,
 	}
 }
 

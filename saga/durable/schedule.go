@@ -191,7 +191,7 @@ func (e *Engine) execute(c claimed) {
 	x := e.newExecution(p, h, c.asked)
 	close(x.ready)
 	if !e.enter(x, false) { // it is closed
-		x.end(ErrClosed) // one attempt to write has to do, nobody could end others
+		x.kill(ErrClosed) // one attempt to write has to do, nobody could end others
 		x.release(e.time.now())
 	}
 }

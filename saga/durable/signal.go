@@ -119,7 +119,7 @@ func (e *Engine) heard(id string, event *core.Event) {
 	x := e.active[id]
 	e.mu.Unlock()
 	if x != nil && event.Kind == core.Operator {
-		x.end(errReload)
+		x.reload()
 	}
 	e.wake()
 	e.tell(id, nil)

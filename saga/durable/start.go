@@ -111,7 +111,7 @@ func (e *Engine) start(ctx context.Context, p program, cfg StartConfig, data []b
 			}
 			return e.same(ctx, h, data, x.err)
 		}
-		x.end(context.Canceled)
+		x.kill(context.Canceled)
 		h.Owner = ""
 	}
 	if e.isClosing() {
