@@ -114,20 +114,23 @@ func (x *execution) reread(h Head, data [][]byte, why error, tries int) (err err
 		return ErrFenced, false
 	}
 	fresh := all[min(x.written, len(all)):]
-	if len(data) > 0 && len(fresh) == len(data) && slices.EqualFunc(fresh, data, slices.Equal) {
-		x.wrote(h, len(data)) // written, but reported as failed
-		return nil, false
+	written := len(data) > 0 && len(fresh) >= len(data) && slices.EqualFunc(fresh[:len(data)], data, slices.Equal)
+	if written { // but reported as failed
+		x.wrote(h, len(data))
+		fresh = fresh[len(data):]
 	}
-	events := decodeAll(fresh)
 	x.head, x.written = stored, len(all)
 	x.news = x.news || len(fresh) > 0
-	if slices.ContainsFunc(events, func(e core.Event) bool { return e.Kind == core.Operator }) {
+	if slices.ContainsFunc(decodeAll(fresh), func(e core.Event) bool { return e.Kind == core.Operator }) {
 		x.spoken = true
-		if x.reload(); !x.again {
-			return errReload, false
-		}
+		x.reload()
 	}
-	if errors.Is(why, ErrConflict) {
+	switch {
+	case written:
+		return nil, false
+	case x.spoken && !x.again:
+		return errReload, false
+	case errors.Is(why, ErrConflict):
 		return nil, true
 	}
 	return x.rest(x.e.cfg.Poll, why)
