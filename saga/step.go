@@ -26,7 +26,8 @@ type Step[S any] struct {
 
 	// Probe asks the other side whether Do took effect, whenever that has to be
 	// known and is not. It may write into s what Do would have. An error or
-	// Unknown changes nothing. Nil: nobody can tell.
+	// Unknown changes nothing. It may take as long as an attempt of Do. Nil: nobody
+	// can tell.
 	Probe func(ctx context.Context, s *S) (Outcome, error)
 
 	// When decides whether there is such a step in this run. It is asked once.

@@ -25,15 +25,19 @@ type Config struct {
 	// uses.
 	Lease time.Duration
 
-	// Poll is how often a store without Watch is asked for work. Zero: 1s.
+	// Poll is how often a store without Watch is asked for work, and any store for
+	// the end of a run that Wait waits for and somebody else executes. Zero: 1s.
 	// Negative is refused.
 	Poll time.Duration
 
 	// StepTimeout is for steps whose Timeout is zero. Zero: 5min. Negative: none.
 	StepTimeout time.Duration
 
-	// MaxCrashes is after how many deaths of the process within one step a run is
-	// stuck. Zero: 3. Negative: never.
+	// MaxCrashes is after how many deaths of the process within one step, with no
+	// attempt of it in between that has ended, a run is stuck. Nobody can tell which
+	// of the runs that were under way has killed the process, so it counts for each:
+	// the larger it is, the fewer are parked that have nothing to do with it. A lost
+	// lease counts as one, Close does not. Zero: 3. Negative: never.
 	MaxCrashes int
 
 	// MaxState is how many bytes an encoded state may have. Zero: 1 MiB. Negative:

@@ -48,8 +48,8 @@
 //   - G34: After a crash in compensation the Undo under way is made again, and no
 //     action ever. However often and wherever the process ends, every run that waits
 //     for no signal comes to an end or is stuck.
-//   - G35: A step during which the process has ended MaxCrashes times makes its run
-//     stuck (CrashLoop). Resume counts from zero.
+//   - G35: A step during which the process has ended MaxCrashes times in a row makes
+//     its run stuck (CrashLoop). Resume counts from zero.
 //   - G36: There is one owner at a time. A lease that was not renewed in time ends the
 //     attempts with cause ErrFenced, and what they come to is not recorded.
 //   - G37: Signals and operators add to a run that somebody else executes. The owner
@@ -59,8 +59,9 @@
 //     is tried again later.
 //   - G39: Operators need a [Note], which is recorded. Resume: of a run that is stuck,
 //     or waits for another attempt. Skip: stuck at that step, which counts as undone,
-//     or as applied. Abort: any run whose pivot is not applied. Abandon: stuck.
-//     Otherwise ErrConflict.
+//     or as applied. Abort: any run whose pivot is not applied, nor tried just then;
+//     of one that is stuck at its pivot it says that this had no effect. Abandon:
+//     stuck. Otherwise ErrConflict.
 //   - G40: Steps are found by name. A recorded name that Steps, Was and Retired do not
 //     know, another kind or order, and a pivot that has moved make that run stuck
 //     (DefinitionChanged). A step inserted ahead of where a run stands is run, behind
