@@ -1,0 +1,237 @@
+package durable_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mainstay-go/mainstay/saga"
+	"github.com/mainstay-go/mainstay/saga/durable"
+)
+
+// G22: a signal that does not come in time after the pivot undoes nothing.
+func TestG22_SignalNeverComesAfterThePivot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		def := define("shop", say("a"), saga.Step[order]{Name: "p", Pivot: true, Do: act("do p")}, saga.Await(
+			saga.Step[order]{Name: "ok", Timeout: time.Minute}, func(context.Context, *order, string) error { return nil },
+		))
+		e := open(t, &durable.MemoryStore{}, durable.Config{}, def)
+		o, err := begin(t, e, def, "r1").Wait(bg)
+		var failed *saga.Error
+		require.ErrorAs(t, err, &failed)
+		assert.Equal(t, saga.Stuck, failed.Status)
+		assert.Equal(t, saga.ForwardFailed, failed.Reason)
+		assert.Equal(t, saga.Rejected, failed.Outcome)
+		assert.Equal(t, []string{"do a", "do p"}, o.Log)
+	})
+}
+
+// G16: a run that waits for a signal is found by the present name of the step, and a
+// second signal is refused, by whatever name.
+func TestG16_RenamedWhileItWaits(t *testing.T) {
+	for _, waits := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			store, opened := &durable.MemoryStore{}, make(chan struct{})
+			if waits {
+				close(opened)
+			}
+			before := define("shop", held("a", opened), approval("ok", 0))
+			e := open(t, store, durable.Config{}, before)
+			begin(t, e, before, "r1")
+			synctest.Wait()
+			if !waits {
+				require.NoError(t, durable.Signal(bg, e, "r1", "ok", "yes"))
+				shut(t, e)
+			}
+			require.NoError(t, e.Close(bg))
+			approve := approval("approve", 0)
+			approve.Was = []string{"ok"}
+			def := define("shop", held("a", opened), approve)
+			e = open(t, store, durable.Config{}, def)
+			err := durable.Signal(bg, e, "r1", "approve", "yes")
+			if waits {
+				require.NoError(t, err)
+				time.Sleep(time.Hour)
+				assert.Equal(t, saga.Completed, status(t, e, "r1"))
+			} else {
+				require.ErrorIs(t, err, durable.ErrConflict)
+				shut(t, e)
+			}
+		})
+	}
+}
+
+// G16, G44: a journal tells once that a step waits for its signal, though others come.
+func TestG44_WaitsAreToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		def := define("shop", approval("one", 0), approval("two", 0))
+		e := open(t, &durable.MemoryStore{}, durable.Config{}, def)
+		begin(t, e, def, "r1")
+		synctest.Wait()
+		require.NoError(t, durable.Signal(bg, e, "r1", "two", "yes"))
+		synctest.Wait()
+		rec, err := e.Get(bg, "r1")
+		require.NoError(t, err)
+		assert.Equal(t, 1, count(rec, "waiting", "one"))
+		require.NoError(t, durable.Signal(bg, e, "r1", "one", "yes"))
+		synctest.Wait()
+		assert.Equal(t, saga.Completed, status(t, e, "r1"))
+	})
+}
+
+// G20, G42: Close that is cut short ends what follows the pivot, too.
+func TestG42_CutShortAfterThePivot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &lasts{}
+		def := define("shop", saga.Step[order]{Name: "p", Pivot: true, Do: act("do p")}, w.step("a", time.Hour))
+		e := open(t, &durable.MemoryStore{}, durable.Config{}, def)
+		begin(t, e, def, "r1")
+		synctest.Wait()
+		shut(t, e)
+		causes, _ := w.ended()
+		require.Len(t, causes, 1)
+		require.ErrorIs(t, causes[0], durable.ErrClosed)
+	})
+}
+
+// G34, G42: an Undo that did not begin, as the engine was closed while another one was
+// under way, has not failed; one that was cut short is no death of the process.
+func TestG42_CloseBetweenUndos(t *testing.T) {
+	for name, heeds := range map[string]bool{"cut short": true, "it returns nil": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store, calls := &durable.MemoryStore{}, 0
+				b := say("b")
+				b.Do = act("do b", errDown)
+				b.Retry = saga.Retry{Wait: -1}
+				b.Undo = func(ctx context.Context, o *order) error {
+					if calls++; calls == 1 {
+						<-ctx.Done()
+						if heeds {
+							return context.Cause(ctx)
+						}
+					}
+					return act("undo b")(ctx, o)
+				}
+				def := define("shop", say("a"), b, fails("c", errDown))
+				e := open(t, store, durable.Config{MaxCrashes: 1}, def)
+				begin(t, e, def, "r1")
+				synctest.Wait()
+				shut(t, e)
+				assert.Equal(t, saga.Compensating, status(t, e, "r1"))
+				assert.Equal(t, heeds, slices.Contains(story(t, e, "r1"), "interrupted b 1"), "%q", story(t, e, "r1"))
+				e = open(t, store, durable.Config{MaxCrashes: 1}, def)
+				o, err := begin(t, e, def, "r1").Wait(bg)
+				require.ErrorContains(t, err, "(compensated)")
+				assert.Equal(t, []string{"do a", "do b", "do b", "undo b", "undo a"}, o.Log)
+			})
+		})
+	}
+}
+
+// G19, G39: Skip of one of two items whose Undo has failed holds back what was before them.
+func TestG39_SkipOneOfTwoItems(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broken := saga.Step[order]{Name: "x", Do: act("do x"), Undo: func(context.Context, *order) error { return saga.Reject(errOnUndo) }}
+		each := saga.ForEach(saga.Step[order]{Name: "each"}, func(*order) []order { return make([]order, 2) }, define("item", broken), nil)
+		def := define("shop", say("a"), each, fails("c", errDown))
+		e := open(t, &durable.MemoryStore{}, durable.Config{}, def)
+		run := begin(t, e, def, "r1")
+		synctest.Wait()
+		require.Equal(t, saga.Stuck, status(t, e, "r1"))
+		require.NoError(t, e.Skip(bg, "r1", "each/0/x", ann))
+		synctest.Wait()
+		require.Equal(t, saga.Stuck, status(t, e, "r1"))
+		rec, err := e.Get(bg, "r1")
+		require.NoError(t, err)
+		assert.Zero(t, count(rec, "undo-started", "a"))
+		assert.Equal(t, saga.UndoFailed, rec.Events[len(rec.Events)-1].Reason)
+		require.NoError(t, e.Skip(bg, "r1", "each/1/x", ann))
+		o, err := run.Wait(bg)
+		require.ErrorContains(t, err, "(compensated)")
+		assert.Equal(t, []string{"do a", "undo a"}, o.Log)
+	})
+}
+
+// G11, G19, G44: after many failures of an Undo the one that is final is recorded, and what
+// one has written.
+func TestG44_LastFailureOfAnUndo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var seen []int
+		s := &stubborn{fails: 99, err: errDown, once: map[int]error{100: saga.Reject(errOnUndo)}}
+		a := saga.Step[order]{Name: "a", Do: act("do a"), UndoRetry: everySecond, Undo: func(ctx context.Context, o *order) error {
+			seen = append(seen, o.N)
+			if len(seen) == 80 {
+				o.N = 7
+			}
+			return s.attempt(ctx, o)
+		}}
+		def := define("shop", a, fails("b", errDown))
+		store := &durable.MemoryStore{}
+		e := ignite(t, store, durable.Config{}, def)
+		launch(t, e, def)
+		time.Sleep(89500 * time.Millisecond)
+		e = restarted(t, e, store, def)
+		run := launch(t, e, def)
+		_, err := run.Wait(bg)
+		require.ErrorIs(t, err, saga.ErrStuck)
+		require.Len(t, seen, 100)
+		assert.Equal(t, 7, seen[99])
+		require.NoError(t, e.Skip(bg, "r1", "a", ann))
+		o, err := run.Wait(bg)
+		require.ErrorContains(t, err, "(compensated)")
+		assert.Equal(t, 7, o.N)
+		seal(t, e)
+	})
+}
+
+// G6, G43: of children that wait the one that is due first decides when the run goes on.
+func TestG43_FirstOfTheChildren(t *testing.T) {
+	for _, waits := range [][]time.Duration{{time.Minute, time.Hour}, {time.Hour, time.Minute}} {
+		synctest.Test(t, func(t *testing.T) {
+			var children []saga.Step[order]
+			var at []time.Duration
+			begun := time.Now()
+			for i, d := range waits {
+				n := 0
+				children = append(children, saga.Step[order]{Name: string(rune('x' + i)), Merge: saga.NoMerge[order], Do: func(context.Context, *order) error {
+					if n++; n == 1 {
+						time.Sleep(time.Duration(i+1) * time.Millisecond) // one after the other
+						return saga.RetryAfter(errDown, d)
+					}
+					at = append(at, time.Since(begun).Truncate(time.Second))
+					return nil
+				}})
+			}
+			def := saga.MustNewWith(saga.Spec[order]{Name: "shop", Clone: wound, Steps: []saga.Step[order]{{Name: "g", Parallel: children}}})
+			e := open(t, &durable.MemoryStore{}, durable.Config{}, def)
+			_, err := begin(t, e, def, "r1").Wait(bg)
+			require.NoError(t, err)
+			assert.Equal(t, []time.Duration{time.Minute, time.Hour}, at)
+		})
+	}
+}
+
+// G30: what is known about the step that has failed comes back from a journal.
+func TestG30_OutcomeFromAJournal(t *testing.T) {
+	for want, steps := range map[saga.Status][]saga.Step[order]{
+		saga.Compensated: {say("a"), fails("b", errDown)},
+		saga.Stuck:       {{Name: "p", Pivot: true, Do: act("do p")}, fails("b", errDown)},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			store, def := &durable.MemoryStore{}, define("shop", steps...)
+			begin(t, open(t, store, durable.Config{}, def), def, "r1")
+			synctest.Wait()
+			_, err := begin(t, open(t, store, durable.Config{}, def), def, "r1").Wait(bg)
+			var failed *saga.Error
+			require.ErrorAs(t, err, &failed)
+			assert.Equal(t, want, failed.Status)
+			assert.Equal(t, saga.Rejected, failed.Outcome)
+		})
+	}
+}
