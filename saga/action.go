@@ -43,6 +43,9 @@ func (r *run) attempts(own *origin, f *frame, i int) flow {
 		t := r.measure()
 		a = r.attempt(ctx, f, i, false)
 		if a.outcome == Applied {
+			if r.journal != nil {
+				r.taint(n, m) // until what it has left is encoded: a codec may exit
+			}
 			if a = r.keep(f, i); a.outcome == Applied {
 				next := r.conclusion(f, i, settled, a, nil) // first: a hook may end the goroutine
 				t.done(ctx, f, i, false, a, -1)
@@ -54,7 +57,7 @@ func (r *run) attempts(own *origin, f *frame, i int) flow {
 			ctx = r.present(own, f)
 		}
 		if r.stopping() {
-			return r.interrupted(f, i, false)
+			return r.cutShort(f, i, a)
 		}
 		if r.irreversible() {
 			r.late.start()
@@ -69,6 +72,20 @@ func (r *run) attempts(own *origin, f *frame, i int) flow {
 			return r.conclusion(f, i, r.ask(ctx, f, i, v), a, cause)
 		}
 	}
+}
+
+// cutShort ends a step whose attempt ended when the run was stopped. That it had no effect is
+// certain all the same.
+func (r *run) cutShort(f *frame, i int, a answer) flow {
+	if a.outcome == Unknown {
+		return r.interrupted(f, i, false)
+	}
+	v, wake := r.standing(f, i).decide(a), int64(0)
+	if v == again && a.after > 0 {
+		wake = after(r.time.now(), a.after)
+	}
+	r.recordFailed(f, i, a, v != again, wake)
+	return halt
 }
 
 // present is the context for the next attempt of a step, own unless that does not

@@ -13,6 +13,7 @@ type Hooks struct {
 	// Status is told every change of a run's status, the first one included. In the
 	// engine that is Waiting when it stops for a retry, a Sleep or a signal, and
 	// Running when it goes on; a run that goes back is Compensating all the while. A
+	// verb of an operator is told by who calls it, perhaps after what follows from it. A
 	// hook is waited for: it must not Close the engine, nor Wait for its own run.
 	Status func(context.Context, StatusEvent)
 

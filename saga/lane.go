@@ -64,12 +64,13 @@ func (r *run) writeNoted() bool {
 	r.turn <- struct{}{} // rather than a mutex, so that a testing/synctest bubble sees the wait
 	defer func() { <-r.turn }()
 	r.mu.Lock()
-	events, severed := r.events, r.severed
-	r.events, r.spare = r.spare, nil
-	r.mu.Unlock()
-	if severed != nil {
+	if r.severed != nil { // what is left is for who hears of that
+		r.mu.Unlock()
 		return false
 	}
+	events := r.events
+	r.events, r.spare = r.spare, nil
+	r.mu.Unlock()
 	if len(events) > 0 {
 		if err := r.journal.Append(events); err != nil {
 			r.mu.Lock()

@@ -39,7 +39,9 @@ func (r *run) begin(f *frame, i int, undo bool) bool {
 		tries, attempt = m.undoTries, m.undoAttempt
 	}
 	e := f.started(i, undo, attempt+1)
-	e.Begins, r.untold = true, false
+	if e.Begins = true; f.alone() {
+		r.untold = false
+	}
 	if tries >= enough && f.alone() {
 		e.Brief, m.detail().brief = true, true
 	}

@@ -174,8 +174,8 @@ func (x *execution) Append(events []core.Event) error {
 	x.turn <- struct{}{}
 	defer func() { <-x.turn }()
 	soft := x.soft.Load()
-	if soft { // what has happened is recorded, and nothing else happens
-		events = slices.DeleteFunc(slices.Clone(events), func(e core.Event) bool { return e.Begins })
+	if soft {
+		events = past(events)
 	}
 	if len(events) > 0 || x.head.Rev == 0 {
 		err := x.write(events, func(*Head) {})
@@ -190,6 +190,11 @@ func (x *execution) Append(events []core.Event) error {
 		return ErrClosed
 	}
 	return nil
+}
+
+// past are the events without those of which what they tell is about to begin, as it does not.
+func past(events []core.Event) []core.Event {
+	return slices.DeleteFunc(slices.Clone(events), func(e core.Event) bool { return e.Begins })
 }
 
 // conclude records what an execution has come to, and gives the run back.
@@ -214,6 +219,9 @@ func (x *execution) conclude(res core.Result[*saga.Error]) error {
 	}
 	var how *end
 	x.turn <- struct{}{}
+	if res.Halted != nil {
+		res.Events = past(res.Events)
+	}
 	err := x.write(res.Events, func(h *Head) {
 		h.Owner = ""
 		switch {

@@ -84,6 +84,9 @@ func (e *Engine) operate(ctx context.Context, verb, id, step string, note Note, 
 			return nil, nil
 		}
 		told = saga.StatusEvent{Saga: h.Saga, Run: h.ID, From: h.Status, Cause: fmt.Errorf("%s by %s: %s", verb, note.By, note.Why)}
+		if fresh(events) {
+			told.From = 0
+		}
 		h.Reason = saga.NoReason
 		switch {
 		case verb == "abandon":
