@@ -52,6 +52,7 @@ func TestG43_AskedAgainAndAgain(t *testing.T) {
 						require.NoError(t, err)
 					}
 					time.Sleep(10500 * time.Millisecond)
+					synctest.Wait()
 					assert.InDelta(t, 12, asked, 2)
 					other := open(t, cutShort(t, def, "r1", 1), durable.Config{})
 					rec, err := other.Get(bg, "r1")
@@ -177,6 +178,7 @@ func TestG42_ClaimedInThatMoment(t *testing.T) {
 			return nil
 		})
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		assert.Equal(t, 1, claims)
 		for _, id := range []string{"own", "shop"} {
 			assert.Equal(t, []string{"created  0"}, story(t, e, id))

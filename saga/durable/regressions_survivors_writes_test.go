@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -80,9 +81,10 @@ func TestG36_FencedAtTheEnd(t *testing.T) {
 func TestG38_ReadAgainSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		def := define("shop", say("a"))
-		store, n := &meddler{Store: cutShort(t, def, "r1", 1)}, 0
+		store := &meddler{Store: cutShort(t, def, "r1", 1)}
+		var n atomic.Int64
 		store.load.is(func() error {
-			if n++; n == 1 {
+			if n.Add(1) == 1 {
 				return errStore
 			}
 			return nil
@@ -90,8 +92,8 @@ func TestG38_ReadAgainSoon(t *testing.T) {
 		e := open(t, store, durable.Config{Poll: 2 * time.Second})
 		begun := time.Now()
 		require.NoError(t, durable.Register(e, def))
-		time.Sleep(time.Millisecond)
-		require.Equal(t, 1, n)
+		synctest.Wait()
+		require.Equal(t, int64(1), n.Load())
 		run, err := durable.Find(bg, e, def, "r1")
 		require.NoError(t, err)
 		_, err = run.Wait(bg)
