@@ -2,6 +2,7 @@ package durable_test
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -234,4 +235,104 @@ func TestG30_OutcomeFromAJournal(t *testing.T) {
 			assert.Equal(t, saga.Rejected, failed.Outcome)
 		})
 	}
+}
+
+// A turned codec is JSON from the end to the beginning.
+type turned struct{ refuses bool }
+
+func (c turned) Marshal(v any) ([]byte, error) {
+	if c.refuses {
+		return nil, errDown
+	}
+	data, err := json.Marshal(v)
+	slices.Reverse(data)
+	return data, err
+}
+
+func (turned) Unmarshal(data []byte, v any) error {
+	data = slices.Clone(data)
+	slices.Reverse(data)
+	return json.Unmarshal(data, v)
+}
+
+// G16, G44: a saga within has a codec of its own, for its signals too, and Register looks
+// at it wherever it stands.
+func TestG16_CodecWithin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sub := func(codec saga.Codec) saga.Step[order] {
+			return within("in", saga.MustNewWith(saga.Spec[order]{Name: "in", Codec: codec, Steps: []saga.Step[order]{approval("ok", 0)}}))
+		}
+		def := define("shop", sub(turned{}))
+		e := open(t, &durable.MemoryStore{}, durable.Config{}, def)
+		run := begin(t, e, def, "r1")
+		synctest.Wait()
+		require.NoError(t, durable.Signal(bg, e, "r1", "in/ok", "yes"))
+		o, err := run.Wait(bg)
+		require.NoError(t, err)
+		assert.Equal(t, []string{"ok yes"}, o.Log)
+		rec, err := e.Get(bg, "r1")
+		require.NoError(t, err)
+		i := slices.IndexFunc(rec.Events, func(e durable.Event) bool { return e.Kind == "signal" })
+		assert.Equal(t, `"sey"`, string(rec.Events[i].Data))
+
+		child := sub(turned{refuses: true})
+		child.Merge = saga.NoMerge[order]
+		bad := saga.MustNewWith(saga.Spec[order]{Name: "bad", Clone: wound, Steps: []saga.Step[order]{{Name: "g", Parallel: []saga.Step[order]{child}}}})
+		require.ErrorIs(t, durable.Register(e, bad), errDown)
+	})
+}
+
+// G10, G44: children that are sagas within and fail at the same time keep their numbers, too.
+func TestG44_SagasInAGroup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x, y := &stubborn{fails: 99, err: errLost}, &stubborn{fails: 99, err: errLost}
+		child := func(name string, s *stubborn) saga.Step[order] {
+			c := within(name, define(name, saga.Step[order]{Name: "s", Do: s.attempt, Retry: everySecond}))
+			c.Merge = saga.NoMerge[order]
+			return c
+		}
+		def := saga.MustNewWith(saga.Spec[order]{
+			Name: "checkout", Clone: wound, Steps: []saga.Step[order]{{Name: "g", Parallel: []saga.Step[order]{child("x", x), child("y", y)}}},
+		})
+		store := &durable.MemoryStore{}
+		e := ignite(t, store, durable.Config{}, def)
+		launch(t, e, def)
+		time.Sleep(90500 * time.Millisecond)
+		e = restarted(t, e, store, def)
+		_, err := launch(t, e, def).Wait(bg)
+		require.NoError(t, err)
+		assert.Equal(t, upTo(100), x.numbers)
+		assert.Equal(t, upTo(100), y.numbers)
+		seal(t, e)
+	})
+}
+
+// G13, G34: what the children of a group that has failed wrote is there for the Undos, after
+// a restart too.
+func TestG13_MergedAndRestarted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var seen []int
+		a := say("a")
+		a.Undo = func(ctx context.Context, o *order) error {
+			if seen = append(seen, o.N); len(seen) == 1 {
+				<-ctx.Done()
+				return context.Cause(ctx)
+			}
+			return nil
+		}
+		x := saga.Step[order]{Name: "x", Merge: func(dst, src *order) { dst.N += src.N }, Do: func(_ context.Context, o *order) error {
+			o.N = 7
+			return saga.Reject(errDown)
+		}}
+		def := saga.MustNewWith(saga.Spec[order]{Name: "shop", Clone: wound, Steps: []saga.Step[order]{a, {Name: "g", Parallel: []saga.Step[order]{x}}}})
+		store := &durable.MemoryStore{}
+		e := open(t, store, durable.Config{}, def)
+		begin(t, e, def, "r1")
+		synctest.Wait()
+		shut(t, e)
+		o, err := begin(t, open(t, store, durable.Config{}, def), def, "r1").Wait(bg)
+		require.ErrorContains(t, err, "(compensated)")
+		assert.Equal(t, []int{7, 7}, seen)
+		assert.Equal(t, 7, o.N)
+	})
 }
