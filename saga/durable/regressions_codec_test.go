@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -95,30 +96,34 @@ func shocks() map[string]func() {
 	return map[string]func(){"panic": func() { panic("codec") }, "exit": runtime.Goexit}
 }
 
-// G28, G44: a state on which the codec panics counts as one that cannot be encoded: its
-// step is unknown and has failed, and the engine lives on.
+// G18, G28, G29, G44: a state on which the codec panics, or exits, counts as one that
+// cannot be encoded: its step is unknown and has failed, and the engine lives on.
 func TestG28_PanicOfMarshal(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		bad, undone := false, false
-		codec := touchy{decode: func() {}, encode: func() {
-			if bad {
-				panic("codec")
-			}
-		}}
-		def := saga.MustNewWith(saga.Spec[order]{Name: "checkout", Codec: codec, Steps: []saga.Step[order]{{
-			Name: "a",
-			Do:   func(_ context.Context, o *order) error { o.N, bad = 7, true; return nil },
-			Undo: func(context.Context, *order) error { bad, undone = false, true; return nil },
-		}}})
-		e := ignite(t, &durable.MemoryStore{}, durable.Config{}, def)
-		_, err := launch(t, e, def).Wait(bg)
-		var panicked *saga.PanicError
-		require.ErrorAs(t, err, &panicked)
-		assert.Equal(t, "codec", panicked.Value)
-		assert.True(t, undone)
-		assert.Equal(t, saga.Compensated, seen(t, e, "r1").Head.Status)
-		seal(t, e)
-	})
+	for name, shock := range shocks() {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				bad, undone := false, false
+				codec := touchy{decode: func() {}, encode: func() {
+					if bad {
+						shock()
+					}
+				}}
+				def := saga.MustNewWith(saga.Spec[order]{Name: "checkout", Codec: codec, Steps: []saga.Step[order]{{
+					Name: "a",
+					Do:   func(_ context.Context, o *order) error { o.N, bad = 7, true; return nil },
+					Undo: func(context.Context, *order) error { bad, undone = false, true; return nil },
+				}}})
+				e := ignite(t, &durable.MemoryStore{}, durable.Config{}, def)
+				_, err := launch(t, e, def).Wait(bg)
+				var panicked *saga.PanicError
+				require.ErrorAs(t, err, &panicked)
+				assert.Equal(t, name == "exit", panicked.Goexit)
+				assert.True(t, undone)
+				assert.Equal(t, saga.Compensated, seen(t, e, "r1").Head.Status)
+				seal(t, e)
+			})
+		})
+	}
 }
 
 // G28, G38: a recorded state on which the codec panics makes its run stuck, until the
@@ -127,9 +132,9 @@ func TestG38_PanicOfUnmarshal(t *testing.T) {
 	for name, shock := range shocks() {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				bad := false
+				var bad atomic.Bool
 				codec := touchy{encode: func() {}, decode: func() {
-					if bad {
+					if bad.Load() {
 						shock()
 					}
 				}}
@@ -139,12 +144,12 @@ func TestG38_PanicOfUnmarshal(t *testing.T) {
 				e := ignite(t, &durable.MemoryStore{}, durable.Config{}, def)
 				run := launch(t, e, def)
 				time.Sleep(time.Second)
-				bad = true
+				bad.Store(true)
 				time.Sleep(2 * time.Minute)
 				h := seen(t, e, "r1").Head
 				require.Equal(t, saga.Stuck, h.Status)
 				assert.Equal(t, saga.JournalUnreadable, h.Reason)
-				bad = false
+				bad.Store(false)
 				require.NoError(t, e.Resume(bg, "r1", ann))
 				end, err := run.Wait(bg)
 				require.NoError(t, err)

@@ -131,19 +131,15 @@ func TestG36_StateOfAFencedEnd(t *testing.T) {
 	})
 }
 
-// aLoad is a store of which something is done after the first Load.
+// aLoad is a store in which something is done after a Load.
 type aLoad struct {
 	*durable.MemoryStore
-	then func()
+	then before
 }
 
 func (s *aLoad) Load(ctx context.Context, id string) (durable.Head, [][]byte, error) {
 	h, events, err := s.MemoryStore.Load(ctx, id)
-	if do := s.then; do != nil {
-		s.then = nil
-		do()
-	}
-	return h, events, err
+	return h, events, errors.Join(err, s.then.call())
 }
 
 // G41, G42: Wait tells of a run that had ended before the engine was closed how it ended,
@@ -156,11 +152,12 @@ func TestG41_EndedBeforeClose(t *testing.T) {
 			e := ignite(t, store, durable.Config{}, def)
 			run, err := durable.StartWith(bg, e, def, durable.StartConfig{ID: "r1", Delay: time.Second}, order{})
 			require.NoError(t, err)
-			store.then = func() {
+			store.then.is(func() error {
+				store.then.is(nil)
 				close(opened)
 				time.Sleep(2 * time.Second)
-				require.NoError(t, e.Close(bg))
-			}
+				return e.Close(bg)
+			})
 			_, err = run.Wait(bg)
 			require.NoError(t, err)
 		})

@@ -115,21 +115,33 @@ func TestG45_StatusBySkip(t *testing.T) {
 	})
 }
 
-// G45: the first status is told also of a run that got a signal before it began.
+// G45: the first status is told also of a run that got a signal, or was aborted, before it
+// began.
 func TestG45_StatusOfWhatHasNotBegun(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := &ledger{}
-		def := define("checkout", say("a"), approval("ok", 0))
-		e := ignite(t, &durable.MemoryStore{}, durable.Config{Hooks: l.turns()}, def)
-		run, err := durable.StartWith(bg, e, def, durable.StartConfig{ID: "r1", Delay: time.Minute}, order{})
-		require.NoError(t, err)
-		require.NoError(t, durable.Signal(bg, e, "r1", "ok", "yes"))
-		_, err = run.Wait(bg)
-		require.NoError(t, err)
-		synctest.Wait()
-		assert.Equal(t, []string{"none -> running", "running -> completed"}, l.all())
-		seal(t, e)
-	})
+	for name, want := range map[string][]string{
+		"signal": {"none -> running", "running -> completed"},
+		"abort":  {"none -> compensating, ann", "compensating -> compensated, ann"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := &ledger{}
+				def := define("checkout", say("a"), approval("ok", 0))
+				e := ignite(t, &durable.MemoryStore{}, durable.Config{Hooks: l.turns()}, def)
+				run, err := durable.StartWith(bg, e, def, durable.StartConfig{ID: "r1", Delay: time.Minute}, order{})
+				require.NoError(t, err)
+				if name == "abort" {
+					require.NoError(t, e.Abort(bg, "r1", ann))
+				} else {
+					require.NoError(t, durable.Signal(bg, e, "r1", "ok", "yes"))
+				}
+				_, err = run.Wait(bg)
+				assert.Equal(t, name == "abort", err != nil, "%v", err)
+				synctest.Wait()
+				assert.ElementsMatch(t, want, l.all()) // what an operator does may be told late
+				seal(t, e)
+			})
+		})
+	}
 }
 
 // G45: that a run goes on is told once, also if the store is out of order just then.
