@@ -47,7 +47,8 @@ func TestG48_WrittenAndAddedTo(t *testing.T) {
 		},
 		"an abort": {
 			func(t *testing.T, e *durable.Engine) { require.NoError(t, e.Abort(bg, "r1", ann)) },
-			saga.Compensated, []string{"do a", "do b", "undo b", "undo a"}, // as the start of b was written before
+			saga.Compensated,
+			[]string{"do a", "do b", "undo b", "undo a"}, // as the start of b was written before
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
