@@ -2,6 +2,7 @@ package durable_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -327,4 +328,49 @@ func TestSweep_TellsHowFarItCame(t *testing.T) {
 		require.ErrorIs(t, err, errStore)
 		assert.Equal(t, 1, deleted)
 	})
+}
+
+// G42: of all children that are under way when the engine is closed, or an operator aborts
+// their run, it is recorded what they come to, not of the first alone.
+func TestG42_WhatAllChildrenComeTo(t *testing.T) {
+	for _, abort := range []bool{false, true} {
+		t.Run(fmt.Sprint(abort), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := &ledger{}
+				var children []saga.Step[order]
+				for i, name := range []string{"x", "y", "z"} {
+					children = append(children, saga.Step[order]{
+						Name: name, Merge: saga.NoMerge[order], Undo: l.fn("undo " + name),
+						Do: func(context.Context, *order) error {
+							l.add("do %s", name)
+							time.Sleep(time.Duration(i+1) * time.Second)
+							return nil
+						},
+					})
+				}
+				def := saga.MustNewWith(saga.Spec[order]{Name: "shop", Clone: wound, Steps: []saga.Step[order]{{Name: "g", Parallel: children}, say("b")}})
+				store, want := &durable.MemoryStore{}, saga.Completed
+				e := open(t, store, durable.Config{MaxCrashes: 1}, def)
+				begin(t, e, def, "r1")
+				synctest.Wait()
+				if abort {
+					want = saga.Compensated
+					require.NoError(t, e.Abort(bg, "r1", ann))
+					time.Sleep(time.Minute)
+				} else {
+					require.NoError(t, e.Close(bg))
+					e = open(t, store, durable.Config{MaxCrashes: 1}, def)
+					_, err := begin(t, e, def, "r1").Wait(bg)
+					require.NoError(t, err)
+				}
+				rec, err := e.Get(bg, "r1")
+				require.NoError(t, err)
+				assert.Equal(t, want, rec.Head.Status)
+				assert.Len(t, l.all("do"), 3)
+				for _, name := range []string{"x", "y", "z"} {
+					assert.Equal(t, 1, count(rec, "done", "g/"+name), "%q", journal(rec))
+				}
+			})
+		})
+	}
 }
