@@ -94,8 +94,9 @@
 //
 // # Errors
 //
-// A run that has failed is a *saga.Error. Of one that was executed by another process
-// its causes are texts. ErrConflict, ErrNotFound and ErrClosed say why a call could not
+// A run that has failed is a *saga.Error. What was recorded by another process, or before
+// the run has waited, for a retry too, is a text in it: errors.Is finds only what has come
+// since. ErrConflict, ErrNotFound and ErrClosed say why a call could not
 // be; ErrFenced and ErrClosed are causes of contexts of steps.
 //
 // # Testing
