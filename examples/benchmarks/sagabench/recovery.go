@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -44,7 +45,11 @@ func (t *tape) Append(ctx context.Context, at uint64, h durable.Head, ttl time.D
 func (t *tape) record(h durable.Head, ttl time.Duration, events [][]byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.writes = append(t.writes, write{h, ttl, events})
+	own := make([][]byte, len(events)) // what is passed to a store is used again
+	for i, e := range events {
+		own[i] = slices.Clone(e)
+	}
+	t.writes = append(t.writes, write{h, ttl, own})
 }
 
 func (t *tape) recorded() []write {
