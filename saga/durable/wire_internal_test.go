@@ -16,7 +16,7 @@ import (
 func FuzzEncode(f *testing.F) {
 	f.Add("done", "charge", "", "", int64(0), int64(0), 1, uint8(1), uint8(0), []byte(`{"Total":7}`), []byte(nil), 0)
 	f.Add("failed", "in/a <b>", "sub", "bank: \"no\"\n\x00\xff\u2028é", int64(1), int64(-62135596800), -3, uint8(2), uint8(7), []byte{}, []byte{1, 2, 3}, 2)
-	f.Add("", "\\", "&", "~\x7f", int64(253402300800), int64(1)<<40, 1<<40, uint8(255), uint8(31), []byte(nil), []byte{}, 3)
+	f.Add("", "\\", "&", "~\x7f", int64(253402300800), int64(1)<<40, 1<<30, uint8(255), uint8(31), []byte(nil), []byte{}, 3)
 	f.Fuzz(func(t *testing.T, kind, step, of, text string, at, wake int64, attempt int, small, flags uint8, data, item []byte, items int) {
 		e := core.Event{
 			Kind: core.Kind(kind), Step: step, Of: of, At: time.Unix(at, at).In(time.FixedZone("", attempt%86400)), Wake: time.Unix(wake, 0).UTC(),
