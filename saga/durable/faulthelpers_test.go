@@ -86,6 +86,7 @@ type spy struct {
 
 	before, after func(n int) error // of the n-th write; nil: nothing
 
+	one    sync.Mutex // held while something is written
 	mu     sync.Mutex
 	writes int
 	down   error // what every call says; nil: it works
@@ -116,16 +117,24 @@ func (s *spy) write(events [][]byte, do func() error) error {
 			return err
 		}
 	}
-	if err := do(); err != nil {
+	if err := s.logged(events, do); err != nil {
 		return err
-	}
-	if s.log != nil {
-		s.log.add("write %s", told(events))
 	}
 	if s.after != nil {
 		return s.after(n)
 	}
 	return nil
+}
+
+// logged does a write and logs it, before another one that follows from it can be.
+func (s *spy) logged(events [][]byte, do func() error) error {
+	s.one.Lock()
+	defer s.one.Unlock()
+	err := do()
+	if err == nil && s.log != nil {
+		s.log.add("write %s", told(events))
+	}
+	return err
 }
 
 // told is what events are about.
