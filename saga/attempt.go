@@ -3,7 +3,6 @@ package saga
 import (
 	"context"
 	"errors"
-	"runtime/debug"
 	"time"
 )
 
@@ -45,12 +44,7 @@ func (r *run) attempt(ctx *origin, f *frame, i int, undo bool) (a answer) {
 		if returned {
 			return
 		}
-		p := &PanicError{}
-		if p.Value = recover(); p.Value != nil {
-			p.Stack = debug.Stack()
-		} else {
-			p.Goexit = true
-		}
+		p := unwound(recover())
 		if a = panicked(p); p.Goexit {
 			r.exited(f, i, undo, a)
 		}

@@ -136,7 +136,7 @@ func (r *run) compensate(g *term, f *frame, i int) flow {
 	n, m := &f.nodes[i], &f.marks[i]
 	attempts := r.cfg.undoAttempts(&n.undoRetry)
 	err, wake := m.latestUndo()
-	for (m.undoTries == 0 || allows(attempts, m.undoTries)) && !g.over() {
+	for allows(attempts, m.undoTries) && !g.over() {
 		if wake > 0 {
 			rest := left(wake, r.time.now())
 			if r.journal != nil && rest > 0 {
@@ -215,16 +215,21 @@ func (r *run) undoFailed(f *frame, i int, err error) flow {
 	return stuck
 }
 
-// recordUndone records that a step is undone. If its state cannot be encoded the old
-// one stays: the effect is undone all the same.
+// encodeUndone encodes the state after an attempt of Undo. If it cannot be encoded the old
+// one stays, as it does of a child of Parallel: what that writes is dropped.
+func (r *run) encodeUndone(f *frame) {
+	f.next = nil
+	if f.up == nil || f.up.nodes[f.at].kind != KindParallel {
+		_ = r.encode(f)
+	}
+}
+
+// recordUndone records that a step is undone: its effect is, whatever becomes of the state.
 func (r *run) recordUndone(f *frame, i int) {
 	if r.journal == nil {
 		return
 	}
-	f.next = nil
-	if f.up == nil || f.up.nodes[f.at].kind != KindParallel { // of those it is dropped
-		_ = r.encode(f)
-	}
+	r.encodeUndone(f)
 	r.noteEnd(f, i, true, core.Event{Kind: core.UndoDone, Step: f.path(i), Attempt: int(f.marks[i].undoAttempt), Data: r.changed(f)})
 }
 
@@ -234,10 +239,7 @@ func (r *run) recordUndoFailed(f *frame, i int, err error, final bool, wake int6
 		return
 	}
 	m := &f.marks[i]
-	f.next = nil
-	if f.up == nil || f.up.nodes[f.at].kind != KindParallel { // of those it is dropped
-		_ = r.encode(f)
-	}
+	r.encodeUndone(f)
 	e := core.Event{Kind: core.UndoFailed, Step: f.path(i), Attempt: int(m.undoAttempt), Err: text(err), Final: final, Data: r.changed(f)}
 	if wake > 0 {
 		e.Wake = r.time.date(wake)

@@ -111,6 +111,14 @@ func holdsPanic(err error) bool {
 	return false
 }
 
+// unwound is how a function ended that did not return, by what recover says of it.
+func unwound(recovered any) *PanicError {
+	if recovered == nil {
+		return &PanicError{Goexit: true}
+	}
+	return &PanicError{Value: recovered, Stack: debug.Stack()}
+}
+
 // safely runs a function of the user's and tells how it ended: ended is called
 // with nil if it returned. After a Goexit the goroutine ends all the same once its
 // deferred functions have run, so what has to follow it belongs into ended.
@@ -121,11 +129,7 @@ func safely(fn func(), ended func(*PanicError)) {
 			ended(nil)
 			return
 		}
-		if v := recover(); v != nil {
-			ended(&PanicError{Value: v, Stack: debug.Stack()})
-			return
-		}
-		ended(&PanicError{Goexit: true})
+		ended(unwound(recover()))
 	}()
 	fn()
 	returned = true

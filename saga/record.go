@@ -73,7 +73,7 @@ func (f *frame) alone() bool {
 func (f *frame) started(i int, undo bool, attempt int32) core.Event {
 	e := core.Event{Kind: core.Started, Step: f.path(i), Of: f.of(i), Attempt: int(attempt), Pivot: f.nodes[i].pivot}
 	if undo {
-		e = core.Event{Kind: core.UndoStarted, Step: e.Step, Of: e.Of, Attempt: e.Attempt, Pivot: e.Pivot}
+		e.Kind = core.UndoStarted
 	}
 	return e
 }
@@ -129,7 +129,7 @@ func (r *run) recordDone(f *frame, i int) {
 
 // changed is the state of a frame if it is not what was recorded last.
 func (r *run) changed(f *frame) []byte {
-	if f.next == nil || string(f.next) == string(f.saved) {
+	if f.next == nil || f.saved != nil && string(f.next) == string(f.saved) {
 		return nil
 	}
 	f.saved = f.next
@@ -299,12 +299,11 @@ func (r *run) recordProbed(f *frame, i int, final bool) {
 	if m.tries >= enough && f.alone() && !final { // who does not know it asks again
 		return
 	}
-	m.detail().said = false
-	e := core.Event{Kind: core.Failed, Step: f.path(i), Of: f.of(i), Attempt: int(m.attempt), Outcome: uint8(Rejected), Final: final}
-	if m.more != nil {
-		e.Err = text(m.more.err)
-	}
-	r.note(e)
+	d := m.detail()
+	d.said = false
+	r.note(core.Event{
+		Kind: core.Failed, Step: f.path(i), Of: f.of(i), Attempt: int(m.attempt), Outcome: uint8(Rejected), Final: final, Err: text(d.err),
+	})
 }
 
 // recordMerged records the state of a group that has failed, in which what its children

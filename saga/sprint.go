@@ -3,7 +3,6 @@ package saga
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 )
 
 // A birth is what a run in memory begins with, and what outlives it if one of its
@@ -40,13 +39,7 @@ func (p *program) run(ctx context.Context, cfg *RunConfig, state any) (err error
 		if returned {
 			return
 		}
-		exit := &PanicError{}
-		if exit.Value = recover(); exit.Value != nil {
-			exit.Stack = debug.Stack()
-		} else {
-			exit.Goexit = true
-		}
-		err = p.goOn(b, contexts, state, i, panicked(exit))
+		err = p.goOn(b, contexts, state, i, panicked(unwound(recover())))
 	}()
 	var pending answer
 	for ; i < p.plain && ctx.Err() == nil; i++ {
@@ -63,7 +56,6 @@ func (p *program) run(ctx context.Context, cfg *RunConfig, state any) (err error
 		if pending = c.answer(err, n.classify); pending.outcome != Applied {
 			break
 		}
-		pending = answer{}
 	}
 	returned = true
 	if i == len(p.nodes) {
@@ -90,11 +82,9 @@ func (p *program) goOn(b *birth, contexts []stepContext, state any, done int, pe
 	r.born(b, state)
 	r.contexts = contexts
 	for i := range r.marks[:done] {
-		r.marks[i] = mark{stage: applied, attempt: 1, tries: 1}
+		r.marks[i] = mark{stage: applied}
 	}
 	if pending.panic != nil && pending.panic.Goexit {
-		m := &r.marks[done]
-		m.attempt, m.tries = 1, 1
 		r.exited(&r.frame, done, false, pending)
 		r.conclude(back)
 		return nil // to nobody: the goroutine is about to end
