@@ -197,6 +197,16 @@ func TestREADME_namesTests(t *testing.T) {
 	}
 }
 
+// README.md knows how many guarantees each package has.
+func TestREADME_countsGuarantees(t *testing.T) {
+	claims := regexp.MustCompile(`\[(\d+) [^\]]*\]\(([a-z/]+/doc\.go)\)`).FindAllStringSubmatch(read(t, "../README.md"), -1)
+	require.Len(t, claims, 9)
+	for _, claim := range claims {
+		numbered := regexp.MustCompile(`(?m)^//   - [A-Z]\d+:`).FindAllString(read(t, "../"+claim[2]), -1)
+		assert.Equal(t, claim[1], fmt.Sprint(len(numbered)), claim[2])
+	}
+}
+
 func TestCompiled(t *testing.T) {
 	const source = `package p
 

@@ -78,6 +78,32 @@ func TestG32_StateOfNoBytes(t *testing.T) {
 	}
 }
 
+// G13, G32: nor is that of a child lost when the group waits, and is merged anew.
+func TestG13_ChildOfNoBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tries := 0
+		def := saga.MustNewWith(saga.Spec[string]{Name: "checkout", Codec: text{}, Steps: []saga.Step[string]{{Name: "g", Parallel: []saga.Step[string]{
+			{Name: "x", Do: func(_ context.Context, s *string) error { *s = ""; return nil }, Merge: func(dst, src *string) { *dst = *src }},
+			{Name: "y", Retry: everySecond, Merge: saga.NoMerge[string], Do: func(context.Context, *string) error {
+				if tries++; tries == 1 {
+					return errLost
+				}
+				return nil
+			}},
+		}}}})
+		e, err := durable.Open(&durable.MemoryStore{}, durable.Config{})
+		require.NoError(t, err)
+		require.NoError(t, durable.Register(e, def))
+		run, err := durable.Start(bg, e, def, "r1", "old")
+		require.NoError(t, err)
+		end, err := run.Wait(bg)
+		require.NoError(t, err)
+		assert.Empty(t, end)
+		assert.Equal(t, 2, tries)
+		seal(t, e)
+	})
+}
+
 // touchy is a codec in which something is done ahead of everything else.
 type touchy struct{ encode, decode func() }
 
