@@ -188,7 +188,9 @@ func TestG24_TextOfACause(t *testing.T) {
 func TestG28_PanicAfterTheFirstFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript()
-		x, y := s.step("x", errDown), s.step("y", hangs())
+		begun := make(chan struct{}) // what has not begun is not merged
+		x := s.step("x", deed(func(context.Context, *state) error { <-begun; return errDown }))
+		y := s.step("y", deed(func(ctx context.Context, st *state) error { close(begun); return hangs()(ctx, st) }))
 		y.Merge = func(_, _ *state) { panic("boom") }
 		var told []string
 		hooks := saga.Hooks{Fault: func(_ context.Context, f saga.FaultEvent) { told = append(told, f.Op+" "+f.Err.Error()) }}
