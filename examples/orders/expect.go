@@ -166,7 +166,7 @@ func expectBalances(o outcome) verdict {
 	ends := o.ends()
 	for _, order := range o.orders {
 		for _, r := range resources {
-			t := order.transfer(r)
+			t := effect(order, r)
 			amount := t.amount
 			if !ends[order.ID].completed() {
 				amount = 0

@@ -156,7 +156,7 @@ func TestJudge_broken(t *testing.T) {
 		},
 		{
 			"half an order that compensated", func(o *outcome) {
-				post(o, posting{"x", o.orders[broken].ID, charges, false, o.orders[broken].transfer(charges)})
+				post(o, posting{"x", o.orders[broken].ID, charges, false, effect(o.orders[broken], charges)})
 			},
 			[]int{whole, balanced},
 			"3 of 4; order-04: compensated with 1 charges",
@@ -210,7 +210,7 @@ func TestJudge_broken(t *testing.T) {
 			"a fate that was got over", func(o *outcome) {
 				o.report.Runs[declined].Status = "completed"
 				for _, r := range resources {
-					post(o, posting{"x" + string(r), o.orders[declined].ID, r, false, o.orders[declined].transfer(r)})
+					post(o, posting{"x" + string(r), o.orders[declined].ID, r, false, effect(o.orders[declined], r)})
 				}
 			},
 			[]int{once, fated},

@@ -30,8 +30,8 @@ type transfer struct {
 	amount   int64
 }
 
-// transfer is the effect that a resource has for an order.
-func (o Order) transfer(r resource) transfer {
+// effect is what a resource does for an order.
+func effect(o Order, r resource) transfer {
 	stock, money, paper := "stock of "+o.Item, "money", string(r)
 	switch r {
 	case reservations:
@@ -50,7 +50,7 @@ func opening(orders []Order) map[account]int64 {
 	balances := make(map[account]int64)
 	for _, o := range orders {
 		for _, r := range resources {
-			if t := o.transfer(r); r != parcels { // they take what was reserved
+			if t := effect(o, r); r != parcels { // they take what was reserved
 				balances[t.from] += t.amount
 			}
 		}
@@ -148,7 +148,7 @@ func (l *ledger) do(key string, r resource, o Order, why string) (what finding, 
 		return refused, why
 	}
 	e.receipt = fmt.Sprintf("%s-%d", r, len(l.postings)+1)
-	l.post(posting{key: key, order: o.ID, resource: r, transfer: o.transfer(r)})
+	l.post(posting{key: key, order: o.ID, resource: r, transfer: effect(o, r)})
 	return booked, e.receipt
 }
 
@@ -164,7 +164,7 @@ func (l *ledger) undo(key string, r resource, o Order) finding {
 	if e.receipt == "" {
 		return nothing
 	}
-	l.post(posting{key: key, order: o.ID, resource: r, undo: true, transfer: o.transfer(r)})
+	l.post(posting{key: key, order: o.ID, resource: r, undo: true, transfer: effect(o, r)})
 	return reversed
 }
 

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var lampOrder = Order{"a", "ann", "lamp", 2, 500}
+var lampOrder = Order{ID: "a", Customer: "ann", Item: "lamp", Quantity: 2, Cents: 500}
 
 func TestLedger_doAndUndo(t *testing.T) {
 	l := newLedger([]Order{lampOrder})
@@ -41,8 +41,8 @@ func TestLedger_doAndUndo(t *testing.T) {
 	assert.Equal(t, opening([]Order{lampOrder})[account{"money", "customer ann"}], balances[account{"money", "customer ann"}])
 	assert.Zero(t, balances[account{"money", "shop"}])
 	require.Len(t, postings, 2)
-	assert.Equal(t, posting{"k", "a", charges, false, lampOrder.transfer(charges)}, postings[0])
-	assert.Equal(t, posting{"k", "a", charges, true, lampOrder.transfer(charges)}, postings[1])
+	assert.Equal(t, posting{"k", "a", charges, false, effect(lampOrder, charges)}, postings[0])
+	assert.Equal(t, posting{"k", "a", charges, true, effect(lampOrder, charges)}, postings[1])
 }
 
 // The undo comes before what it undoes, which then has no effect.

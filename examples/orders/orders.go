@@ -1,133 +1,21 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	_ "embed"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
-	"maps"
-	"os"
-	"slices"
+
+	"github.com/mainstay-go/mainstay/examples/internal/orderfile"
 )
 
-// An Order is one line of the file: what a customer wants, and what it costs.
-type Order struct {
-	ID       string `json:"id"`
-	Customer string `json:"customer"`
-	Item     string `json:"item"`
-	Quantity int64  `json:"quantity"`
-	Cents    int64  `json:"cents"`
-}
-
-const (
-	maxLine  = 64 << 10 // bytes
-	maxID    = 128      // bytes; a run may have 256
-	maxCount = 1e9      // so that no sum is too large
-)
+// An Order is what a customer wants, and what it costs.
+type Order = orderfile.Order
 
 // shipped are the orders that come with the program.
 //
 //go:embed orders.jsonl
 var shipped []byte
 
-const shippedName = "orders.jsonl"
-
 // loadOrders reads a file: "" is the one that comes with the program, "-" is in.
 func loadOrders(name string, in io.Reader) ([]Order, error) {
-	switch name {
-	case "":
-		return readOrders(shippedName, bytes.NewReader(shipped))
-	case "-":
-		return readOrders("stdin", in)
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }() // it was only read
-	return readOrders(name, f)
-}
-
-// readOrders reads one order per line. Lines may be empty. The error tells
-// everything that is wrong, each with the name and the line.
-func readOrders(name string, r io.Reader) ([]Order, error) {
-	var orders []Order
-	var errs []error
-	lines := make(map[string]int) // by ID
-	s := bufio.NewScanner(r)
-	s.Buffer(nil, maxLine)
-	n := 0
-	for s.Scan() {
-		n++
-		line := bytes.TrimSpace(s.Bytes())
-		if len(line) == 0 {
-			continue
-		}
-		o, problems := parseOrder(line)
-		if first, ok := lines[o.ID]; ok && o.ID != "" {
-			problems = append(problems, fmt.Sprintf("id is %q, want another one than in line %d", o.ID, first))
-		}
-		for _, p := range problems {
-			errs = append(errs, fmt.Errorf("%s:%d: %s", name, n, p))
-		}
-		lines[o.ID] = n
-		orders = append(orders, o)
-	}
-	switch err := s.Err(); {
-	case errors.Is(err, bufio.ErrTooLong):
-		errs = append(errs, fmt.Errorf("%s:%d: the line is longer than %d bytes", name, n+1, maxLine))
-	case err != nil:
-		errs = append(errs, fmt.Errorf("%s:%d: %w", name, n+1, err))
-	case len(orders) == 0:
-		errs = append(errs, fmt.Errorf("%s: there is no order", name))
-	}
-	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
-	}
-	return orders, nil
-}
-
-// parseOrder reads a line, and tells each field that is not as it should be.
-func parseOrder(line []byte) (o Order, problems []string) {
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(line, &fields); err != nil || fields == nil {
-		return o, []string{fmt.Sprintf("the line is %s, want a JSON object", excerpt(line))}
-	}
-	wrong := func(name string, value []byte, want string) {
-		problems = append(problems, fmt.Sprintf("%s is %s, want %s", name, excerpt(value), want))
-	}
-	take := func(name string, into any, want string, good func() bool) {
-		value, ok := fields[name]
-		delete(fields, name)
-		switch {
-		case !ok:
-			problems = append(problems, fmt.Sprintf("%s is missing, want %s", name, want))
-		case json.Unmarshal(value, into) != nil || !good():
-			wrong(name, value, want)
-		}
-	}
-	take("id", &o.ID, fmt.Sprintf("1 to %d bytes of text", maxID), func() bool { return o.ID != "" && len(o.ID) <= maxID })
-	take("customer", &o.Customer, "a name", func() bool { return o.Customer != "" })
-	take("item", &o.Item, "a name", func() bool { return o.Item != "" })
-	take("quantity", &o.Quantity, "1 to 1000000000", func() bool { return o.Quantity >= 1 && o.Quantity <= maxCount })
-	take("cents", &o.Cents, "1 to 1000000000", func() bool { return o.Cents >= 1 && o.Cents <= maxCount })
-	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		wrong(fmt.Sprintf("%q", name), fields[name], "no such field")
-	}
-	return o, problems
-}
-
-// excerpt is the beginning of some JSON.
-func excerpt(value []byte) string {
-	const most = 40
-	if len(value) > most {
-		return fmt.Sprintf("%q...", value[:most])
-	}
-	if json.Valid(value) {
-		return string(value)
-	}
-	return fmt.Sprintf("%q", value)
+	return orderfile.Load(name, in, shipped)
 }
