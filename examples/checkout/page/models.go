@@ -185,8 +185,9 @@ func stepKind(s StepState) string {
 	switch s {
 	case Active, Retrying, Done, Failed, Undoing, Undone:
 		return string(s)
+	default:
+		return string(Pending)
 	}
-	return string(Pending)
 }
 
 func runKind(status string) string {

@@ -2,7 +2,7 @@
 (() => {
   const byID = (id) => document.getElementById(id);
   const link = byID("link"), pause = byID("pause"), told = byID("told");
-  let stream = null, paused = false, again = 0, hush = 0;
+  let stream = null, paused = false, again = 0, hush = 0, focus = null;
 
   const state = (kind, text) => { link.className = kind; link.textContent = text; };
 
@@ -22,7 +22,6 @@
       if (next) { next.focus({ preventScroll: true }); focus = null; }
     }
   };
-  let focus = null;
 
   const open = () => {
     close();

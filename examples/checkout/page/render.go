@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"hash/fnv"
 	"html/template"
-	"io"
 	"strconv"
 )
 
@@ -52,26 +51,30 @@ func (p piece) Inside() template.HTML {
 }
 
 // document is the whole page.
-func document(v View) ([]byte, error) {
-	all, err := pieces(v)
-	if err != nil {
-		return nil, err
-	}
-	byID := make(map[string]piece, len(all))
-	for _, p := range all {
+func document(v View) []byte {
+	byID := make(map[string]piece)
+	for _, p := range pieces(v) {
 		byID[p.ID] = p
 	}
-	var b bytes.Buffer
-	err = templates.ExecuteTemplate(&b, "page", struct {
+	return execute("page", struct {
 		Style  template.CSS
 		Script template.JS
 		Pieces map[string]piece
 	}{template.CSS(style), template.JS(script), byID})
-	return b.Bytes(), err
+}
+
+// execute prints a model. One that does not fit its template is a bug, and fails
+// every test.
+func execute(name string, model any) []byte {
+	var b bytes.Buffer
+	if err := templates.ExecuteTemplate(&b, name, model); err != nil {
+		panic(err)
+	}
+	return b.Bytes()
 }
 
 // pieces are those of a view.
-func pieces(v View) ([]piece, error) {
+func pieces(v View) []piece {
 	var d drawing
 	d.draw("now", "now", newNow(v))
 	d.draw("orders", "orders", newOrders(v.Orders))
@@ -79,38 +82,27 @@ func pieces(v View) ([]piece, error) {
 	d.draw("runs", "runs", newRuns(v.Runs))
 	d.draw("bus", "bus", newBus(v))
 	d.draw("log", "log", newLog(v.Log))
-	return d.pieces, d.err
+	return d
 }
 
-// A drawing collects pieces, and the first error.
-type drawing struct {
-	pieces []piece
-	err    error
-}
+// A drawing collects pieces.
+type drawing []piece
 
 // draw adds a piece made by a template.
-func (d *drawing) draw(id, name string, data any) piece {
-	html := d.execute(name, data)
+func (d *drawing) draw(id, name string, model any) piece {
+	html := execute(name, model)
 	h := fnv.New64a()
-	_, _ = io.WriteString(h, string(html)) // never fails
-	p := piece{ID: id, Key: strconv.FormatUint(h.Sum64(), 36), HTML: html}
-	d.pieces = append(d.pieces, p)
+	_, _ = h.Write(html) // never fails
+	p := piece{ID: id, Key: strconv.FormatUint(h.Sum64(), 36), HTML: template.HTML(html)}
+	*d = append(*d, p)
 	return p
-}
-
-func (d *drawing) execute(name string, data any) template.HTML {
-	var b bytes.Buffer
-	if err := templates.ExecuteTemplate(&b, name, data); err != nil && d.err == nil {
-		d.err = err
-	}
-	return template.HTML(b.String())
 }
 
 // services adds the frame of all services, and then what is in it.
 func (d *drawing) services(v View) {
 	const id = "services"
 	frame := newFrame(id, v.Services)
-	at := len(d.pieces)
+	at := len(*d)
 	d.draw(id, "services", frame)
 	for s, service := range v.Services {
 		for i, instance := range service.Instances {
@@ -121,5 +113,5 @@ func (d *drawing) services(v View) {
 			}
 		}
 	}
-	d.pieces[at].full = d.execute("services", frame)
+	(*d)[at].full = template.HTML(execute("services", frame))
 }

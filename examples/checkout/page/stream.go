@@ -37,11 +37,7 @@ func (p *Page) stream(w http.ResponseWriter, r *http.Request) {
 	timer := time.NewTimer(p.every)
 	defer timer.Stop()
 	for {
-		all, err := pieces(p.src.View())
-		if err != nil {
-			return
-		}
-		if changed := has.learn(all); len(changed) > 0 && !send(message(changed)) {
+		if changed := has.learn(pieces(p.src.View())); len(changed) > 0 && !send(message(changed)) {
 			return
 		}
 		timer.Reset(p.every)

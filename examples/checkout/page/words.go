@@ -22,7 +22,7 @@ const (
 // its outcome, and beside an instance that has it.
 var faultWords = map[Fault]struct{ button, about, outcome, state string }{
 	Kill:  {"Kill", "It dies without a word, and is started again after some seconds.", "is killed", "killed"},
-	Slow:  {"Slow", "It takes longer than anybody waits.", "is slow now", "slow on purpose"},
+	Slow:  {"Slow", "It takes longer than anybody waits.", "is slow now", "slow"},
 	Storm: {"503 storm", "It answers 503, with Retry-After.", "answers 503 now", "503 storm"},
 	Heal:  {"Heal", "It is as it was.", "is healed", ""},
 }
