@@ -1,0 +1,252 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mainstay-go/mainstay/breaker"
+	"github.com/mainstay-go/mainstay/examples/checkout/page"
+	"github.com/mainstay-go/mainstay/registry"
+	"github.com/mainstay-go/mainstay/registry/registryhttp"
+)
+
+// A shop is everybody: four services, what connects them, and who listens.
+type shop struct {
+	script    script
+	tempo     tempo
+	topics    *topics
+	board     *board
+	audit     *os.File
+	subs      *subscribers
+	reg       *registry.Registry
+	breakers  *breaker.Group[string] // by address
+	transport *registryhttp.Transport
+	databases map[string]*database // by service
+	counters  []*counter
+	servers   []*server
+	office    *orderService
+	traffic   *traffic
+	customer  caller
+	ticks     chan struct{}  // closed when nothing is counted any more
+	runs      sync.WaitGroup // what the shop does by itself
+}
+
+// newShop makes everybody, and starts nobody but those who listen.
+func newShop(ctx context.Context, s script, t tempo, dir string, say func(time.Duration, string)) (_ *shop, err error) {
+	sh := &shop{
+		script: s, tempo: t, topics: newTopics(), databases: make(map[string]*database),
+		traffic: newTraffic(), ticks: make(chan struct{}),
+	}
+	if sh.audit, err = os.Create(filepath.Join(dir, "audit.log")); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, sh.topics.bus.Close(ctx), sh.audit.Close())
+		}
+	}()
+	if sh.subs, err = subscribe(ctx, sh.topics, s, t, sh.audit); err != nil {
+		return nil, err
+	}
+	base := &http.Transport{MaxIdleConnsPerHost: 64}
+	// Nobody needs the connections to an instance that is gone. If it is about to stop,
+	// it waits for those that have not been used yet.
+	if sh.reg, err = registry.New(registry.Config{Hooks: sh.topics.registryHooks(base.CloseIdleConnections)}); err != nil {
+		return nil, err
+	}
+	sh.breakers, err = breaker.NewGroup(breaker.GroupConfig[string]{Config: breakerConfig(t, sh.topics.breakerHooks())})
+	if err != nil {
+		return nil, err
+	}
+	if sh.transport, err = newTransport(base, sh.reg, sh.breakers, t, s.random("balancer")); err != nil {
+		return nil, err
+	}
+	sh.customer = caller{&http.Client{Transport: sh.transport}} // without a Timeout: contexts of steps have one
+	def := checkout(buyer{sh.customer}, t)
+	sh.board = newBoard(def.Plan(), say)
+	asker := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for _, service := range services {
+		sh.databases[service.name] = newDatabase()
+		for n := range service.instances {
+			server := &server{id: instanceID(service.name, n+1), service: service.name, reg: sh.reg, tempo: t, asker: asker}
+			c := &counter{
+				service: service, database: sh.databases[service.name], script: s, tempo: t,
+				suffers: server.suffers, visits: make(map[fault]int),
+			}
+			server.handler = c.handler
+			sh.servers = append(sh.servers, server)
+			sh.counters = append(sh.counters, c)
+		}
+	}
+	sh.office = &orderService{
+		dir: filepath.Join(dir, "journal"), def: def, topics: sh.topics, tempo: t, random: s.random("jitter"),
+		door:   breaker.MustNew("door", breaker.Config{OpenFor: t.open()}),
+		orders: make(map[string]Order),
+		server: &server{id: instanceID(office, 1), service: office, reg: sh.reg, tempo: t, asker: asker},
+	}
+	sh.office.server.handler = sh.office.handler
+	sh.servers = append(sh.servers, sh.office.server)
+	return sh, os.MkdirAll(sh.office.dir, 0o755)
+}
+
+// open starts everybody, the order service last.
+func (s *shop) open(ctx context.Context) error {
+	if err := s.board.listen(ctx, s.topics.bus); err != nil {
+		return err
+	}
+	for _, server := range s.servers {
+		if server != s.office.server {
+			if err := server.start(ctx); err != nil {
+				return fmt.Errorf("%s: %w", server.id, err)
+			}
+		}
+	}
+	if err := s.office.open(ctx); err != nil {
+		return fmt.Errorf("%s: %w", s.office.server.id, err)
+	}
+	s.runs.Go(s.count)
+	return nil
+}
+
+// close ends everybody: who calls before who is called, and the bus last, so that the
+// end of the others is told.
+func (s *shop) close(ctx context.Context) error {
+	close(s.ticks)
+	s.runs.Wait()
+	errs := []error{s.office.close(ctx)}
+	for _, server := range s.servers {
+		errs = append(errs, server.leave(ctx))
+	}
+	return errors.Join(append(errs, s.reg.Close(ctx), s.topics.bus.Close(ctx), s.audit.Close())...)
+}
+
+// count samples the traffic until the shop closes, and tells now and then how far all
+// is.
+func (s *shop) count() {
+	ticker := time.NewTicker(s.tempo.part(0.0125, 25*time.Millisecond))
+	defer ticker.Stop()
+	const seldom = 8
+	for n := 1; ; n++ {
+		select {
+		case <-ticker.C:
+		case <-s.ticks:
+			return
+		}
+		var counts []count
+		for name := range s.reg.Services() {
+			for e := range s.reg.Service(name).Snapshot().All() {
+				counts = append(counts, count{name, e.ID(), e.Picks()})
+			}
+		}
+		s.traffic.sample(counts)
+		if n%seldom == 0 {
+			s.board.tellProgress()
+		}
+	}
+}
+
+// names are the services, the order service first.
+func (s *shop) names() []string {
+	names := []string{office}
+	for _, service := range services {
+		names = append(names, service.name)
+	}
+	return names
+}
+
+// note is what is wrong now, in words.
+func (s *shop) note() string {
+	var all []string
+	for _, server := range s.servers {
+		if text := symptom(server.suffers()); text != "" {
+			all = append(all, server.id+" "+text)
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+func symptom(f fault) string {
+	return map[fault]string{
+		slow: "is slow", late: "answers late", storm: "is overloaded", kill: "is dead",
+	}[f]
+}
+
+// find is the server with an ID.
+func (s *shop) find(id string) *server {
+	i := slices.IndexFunc(s.servers, func(server *server) bool { return server.id == id })
+	if i < 0 {
+		return nil
+	}
+	return s.servers[i]
+}
+
+// strike does something to a server, for some time. What was killed is started when
+// the time is over, by the caller.
+func (s *shop) strike(server *server, f fault, d time.Duration) {
+	switch {
+	case f != kill:
+		server.ail(f, d)
+	case server == s.office.server:
+		s.office.crash()
+	default:
+		server.kill()
+	}
+	if text := symptom(f); text != "" {
+		s.topics.tell(server.id+" "+text, true)
+	}
+}
+
+// revive starts a server that is dead, and takes away what it suffers from.
+func (s *shop) revive(ctx context.Context, server *server) error {
+	was := server.suffers()
+	server.ail(well, 0)
+	var err error
+	if server == s.office.server {
+		err = s.office.open(ctx)
+	} else {
+		err = server.start(ctx)
+	}
+	switch {
+	case err != nil:
+		err = fmt.Errorf("%s: %w", server.id, err)
+		s.topics.tell(err.Error(), true)
+		return err
+	case was != well:
+		s.topics.tell(server.id+" is well again", false)
+	}
+	return nil
+}
+
+var errNoInstance = errors.New("no such instance")
+
+// Inject is what the buttons of the page do.
+func (s *shop) Inject(f page.Fault, instance string) error {
+	server := s.find(instance)
+	if server == nil {
+		return errNoInstance
+	}
+	switch {
+	case f == page.Heal:
+		return s.revive(context.Background(), server)
+	case f == page.Kill:
+		s.strike(server, kill, 0)
+		s.runs.Go(func() {
+			if pause(s.tempo.down(), s.ticks) {
+				_ = s.revive(context.Background(), server) // else Heal tries again
+			}
+		})
+		return nil
+	case (f == page.Slow || f == page.Storm) && server != s.office.server:
+		s.strike(server, fault(f), s.tempo.hold())
+		return nil
+	}
+	return fmt.Errorf("%s cannot be hit by %q", instance, f)
+}
