@@ -110,9 +110,22 @@ func perform(ctx context.Context, p plan, addr string, out io.Writer) error {
 }
 
 // observe is perform without what is said at the end.
-func observe(ctx context.Context, p plan, addr string, out io.Writer) (o outcome, err error) {
+func observe(ctx context.Context, p plan, addr string, out io.Writer) (outcome, error) {
+	before := goroutines()
+	o, err := stage(ctx, p, addr, out)
+	if err != nil {
+		return o, err
+	}
+	settle(func() bool { return goroutines() <= before })
+	o.left = max(goroutines()-before, 0)
+	return o, nil
+}
+
+// stage is observe without a look at what goes on afterwards, which is of everybody in
+// this process.
+func stage(ctx context.Context, p plan, addr string, out io.Writer) (o outcome, err error) {
 	o.plan = p
-	before, began := goroutines(), time.Now()
+	began := time.Now()
 	lines := &timeline{out: out}
 	s, err := newShop(ctx, p.script, p.tempo, p.dir, lines.say)
 	if err != nil {
@@ -135,8 +148,6 @@ func observe(ctx context.Context, p plan, addr string, out io.Writer) (o outcome
 	}
 	s.collect(&o)
 	o.took = time.Since(began)
-	settle(func() bool { return goroutines() <= before })
-	o.left = max(goroutines()-before, 0)
 	return o, nil
 }
 
@@ -169,7 +180,7 @@ func (s *shop) watched(ctx context.Context, addr string, out io.Writer, do func(
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 		defer cancel()
 		err = errors.Join(err, p.Close(last), server.Shutdown(last))
-		<-served // always an error: that of the end
+		_ = <-served // always an error: that of the end
 	}()
 	return do()
 }
