@@ -215,18 +215,3 @@ func TestG45_AroundPanics(t *testing.T) {
 	assert.IsType(t, &saga.Error{}, panicked)
 	assert.Empty(t, s.trace())
 }
-
-// The names of enumerations.
-func TestNames(t *testing.T) {
-	assert.Equal(t, "unknown applied rejected invalid 3", strings.Join([]string{saga.Unknown.String(), saga.Applied.String(), saga.Rejected.String(), saga.Outcome(3).String()}, " "))
-	var statuses, reasons []string
-	for s := saga.Status(0); s <= saga.Abandoned+1; s++ {
-		statuses = append(statuses, s.String())
-		assert.Equal(t, s == saga.Completed || s == saga.Compensated || s == saga.Abandoned, s.Ended())
-	}
-	assert.Equal(t, "none,running,waiting,compensating,stuck,completed,compensated,abandoned,invalid 8", strings.Join(statuses, ","))
-	for r := saga.NoReason; r <= saga.JournalUnreadable; r++ {
-		reasons = append(reasons, r.String())
-	}
-	assert.Equal(t, "no reason,undo failed,pivot unknown,forward failed,definition changed,crash loop,journal unreadable", strings.Join(reasons, ","))
-}

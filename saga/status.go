@@ -1,6 +1,10 @@
 package saga
 
-import "strconv"
+import (
+	"fmt"
+	"slices"
+	"strconv"
+)
 
 // An Outcome is what is known about an action.
 type Outcome uint8
@@ -12,8 +16,16 @@ const (
 	Rejected                // it certainly has not
 )
 
+var outcomes = names{"Outcome", []string{"unknown", "applied", "rejected"}}
+
 // String is the name in lower case.
-func (o Outcome) String() string { return name(int(o), "unknown", "applied", "rejected") }
+func (o Outcome) String() string { return outcomes.text(uint8(o)) }
+
+// MarshalText is String, so that it is a word in JSON too.
+func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// UnmarshalText reads what MarshalText has made of an outcome that there is.
+func (o *Outcome) UnmarshalText(text []byte) error { return unmarshal(&outcomes, text, o) }
 
 // A Status is how far a run is.
 type Status uint8
@@ -29,10 +41,16 @@ const (
 	Abandoned                      // ended: an operator left it as it was
 )
 
-// String is the name in lower case.
-func (s Status) String() string {
-	return name(int(s), "none", "running", "waiting", "compensating", "stuck", "completed", "compensated", "abandoned")
-}
+var statuses = names{"Status", []string{"none", "running", "waiting", "compensating", "stuck", "completed", "compensated", "abandoned"}}
+
+// String is the name in lower case; "none" for zero.
+func (s Status) String() string { return statuses.text(uint8(s)) }
+
+// MarshalText is String, so that it is a word in JSON too.
+func (s Status) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads what MarshalText has made of zero or of a status that there is.
+func (s *Status) UnmarshalText(text []byte) error { return unmarshal(&statuses, text, s) }
 
 // Ended reports whether nothing will happen any more.
 func (s Status) Ended() bool { return s >= Completed && s <= Abandoned }
@@ -51,14 +69,39 @@ const (
 	JournalUnreadable        // what was recorded makes no sense
 )
 
+var reasons = names{"Reason", []string{
+	"no reason", "undo failed", "pivot unknown", "forward failed", "definition changed", "crash loop", "journal unreadable",
+}}
+
 // String is the name in words.
-func (r Reason) String() string {
-	return name(int(r), "no reason", "undo failed", "pivot unknown", "forward failed", "definition changed", "crash loop", "journal unreadable")
+func (r Reason) String() string { return reasons.text(uint8(r)) }
+
+// MarshalText is String, so that it is words in JSON too.
+func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText reads what MarshalText has made of a reason that there is.
+func (r *Reason) UnmarshalText(text []byte) error { return unmarshal(&reasons, text, r) }
+
+// names are those of the values of a type, from zero on.
+type names struct {
+	of  string
+	all []string
 }
 
-func name(i int, names ...string) string {
-	if i < 0 || i >= len(names) {
-		return "invalid " + strconv.Itoa(i)
+// text is the name of a value. One without is shown as a constant of Go without a name.
+func (n *names) text(i uint8) string {
+	if int(i) >= len(n.all) {
+		return n.of + "(" + strconv.Itoa(int(i)) + ")"
 	}
-	return names[i]
+	return n.all[i]
+}
+
+// unmarshal is the value with a name.
+func unmarshal[T ~uint8](n *names, text []byte, v *T) error {
+	i := slices.Index(n.all, string(text))
+	if i < 0 {
+		return fmt.Errorf("saga: %s is no %s", quoted(string(text)), n.of)
+	}
+	*v = T(i)
+	return nil
 }
