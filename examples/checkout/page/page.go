@@ -103,9 +103,6 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // known reports whether the page may be asked for by host, with a port or without.
 func (p *Page) known(host string) bool {
-	if len(host) > maxHost {
-		return false
-	}
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}

@@ -215,6 +215,8 @@ func TestInject_query(t *testing.T) {
 	shop := pagetest.New()
 	w := serve(newPage(t, shop, page.Config{}), request(t, http.MethodPost, "/inject?"+form(page.Kill, "payment-1"), ""))
 	assert.Equal(t, http.StatusBadRequest, w.Code)
+	w = serve(newPage(t, shop, page.Config{}), request(t, http.MethodPost, "/inject?fault=kill", "instance=payment-1"))
+	assert.Equal(t, http.StatusBadRequest, w.Code)
 	assert.Empty(t, shop.Injected())
 }
 

@@ -49,7 +49,7 @@ const hashed = "sha256:"
 
 // formName is how a form tells an ID: as it is, if a form can.
 func formName(id string) string {
-	if len(id) <= 128 && clean(id, 128) == id && utf8.ValidString(id) && !strings.HasPrefix(id, hashed) {
+	if clean(id, 128) == id && !strings.HasPrefix(id, hashed) {
 		return id
 	}
 	sum := sha256.Sum256([]byte(id))
