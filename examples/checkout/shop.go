@@ -50,10 +50,11 @@ func newShop(ctx context.Context, s script, t tempo, dir string, say func(time.D
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, sh.topics.bus.Close(ctx), sh.audit.Close())
+			err = errors.Join(err, sh.topics.bus.Close(context.WithoutCancel(ctx)), sh.audit.Close())
 		}
 	}()
-	if sh.subs, err = subscribe(ctx, sh.topics, s, t, sh.audit); err != nil {
+	// Those who listen do so until the bus closes: they have to hear how it ends.
+	if sh.subs, err = subscribe(context.WithoutCancel(ctx), sh.topics, s, t, sh.audit); err != nil {
 		return nil, err
 	}
 	base := &http.Transport{MaxIdleConnsPerHost: 64}
@@ -99,7 +100,7 @@ func newShop(ctx context.Context, s script, t tempo, dir string, say func(time.D
 
 // open starts everybody, the order service last.
 func (s *shop) open(ctx context.Context) error {
-	if err := s.board.listen(ctx, s.topics.bus); err != nil {
+	if err := s.board.listen(context.WithoutCancel(ctx), s.topics.bus); err != nil {
 		return err
 	}
 	for _, server := range s.servers {
