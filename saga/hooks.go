@@ -13,8 +13,9 @@ type Hooks struct {
 	// Status is told every change of a run's status, the first one included. In the
 	// engine that is Waiting when it stops for a retry, a Sleep or a signal, and
 	// Running when it goes on; a run that goes back is Compensating all the while. A
-	// verb of an operator is told by who calls it, perhaps after what follows from it. A
-	// hook is waited for: it must not Close the engine, nor Wait for its own run.
+	// verb of an operator is told by who calls it, with the context of that call,
+	// perhaps after what follows from it. A hook is waited for: it must not Close the
+	// engine, nor Wait for its own run.
 	Status func(context.Context, StatusEvent)
 
 	// StepStart is told that an attempt of Do, apply or Undo begins.
@@ -48,6 +49,12 @@ type StepEvent struct {
 
 // A FaultEvent is that something went wrong which is no outcome of a step.
 type FaultEvent struct {
-	Op, Saga, Run string
-	Err           error
+	// Op is what went wrong: a hook, "status", "step start" or "step done"; a
+	// panic of a "step" besides that of the first failure; and in the engine to
+	// "load", to "append" to or to make sense of a "journal", to keep a "lease",
+	// and, without a run, to "claim", to "watch" and to "sweep".
+	Op string
+
+	Saga, Run string // "" if it is about no run
+	Err       error
 }

@@ -2,7 +2,6 @@ package durable
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -47,7 +46,7 @@ type program = core.Program[*saga.RunConfig, *saga.Error]
 // Open makes an engine on a store. It executes nothing before a saga is registered.
 func Open(store Store, cfg Config) (*Engine, error) {
 	if store == nil {
-		return nil, errors.New("durable: Open: nil Store")
+		return nil, errNilStore
 	}
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -93,7 +92,7 @@ func Register[S any](e *Engine, s *saga.Saga[S]) error {
 	case e.closing:
 		return ErrClosed
 	case e.programs[p.Name()] != nil:
-		return fmt.Errorf("durable: a saga named %q is registered already: %w", p.Name(), ErrConflict)
+		return about(ErrConflict, "a saga named %q is registered already", p.Name())
 	}
 	e.programs[p.Name()] = p
 	e.wake()
@@ -104,9 +103,9 @@ func Register[S any](e *Engine, s *saga.Saga[S]) error {
 func known[S any](e *Engine, s *saga.Saga[S]) (program, error) {
 	switch {
 	case e == nil || e.store == nil:
-		return nil, errors.New("durable: nil or zero Engine, use Open")
+		return nil, errZeroEngine
 	case s == nil || s.Program() == nil:
-		return nil, errors.New("durable: nil or zero Saga, use saga.New")
+		return nil, errZeroSaga
 	}
 	return s.Program(), nil
 }
@@ -141,9 +140,9 @@ func (e *Engine) wake() {
 func (e *Engine) Close(ctx context.Context) error {
 	switch {
 	case e == nil || e.store == nil:
-		return errors.New("durable: nil or zero Engine, use Open")
+		return errZeroEngine
 	case ctx == nil:
-		return errors.New("durable: nil context")
+		return errNilContext
 	}
 	e.mu.Lock()
 	if !e.closing {
@@ -164,6 +163,11 @@ func (e *Engine) Close(ctx context.Context) error {
 		return nil
 	}
 	select {
+	case <-e.gone: // what is over is over, whatever has become of ctx
+		return nil
+	default:
+	}
+	select {
 	case <-e.gone:
 		return nil
 	case <-ctx.Done():
@@ -174,6 +178,9 @@ func (e *Engine) Close(ctx context.Context) error {
 	for id, x := range e.active {
 		x.stop(ErrClosed, true)
 		left = append(left, id)
+	}
+	if len(left) == 0 {
+		return fmt.Errorf("durable: Close: %w", context.Cause(ctx))
 	}
 	slices.Sort(left)
 	return fmt.Errorf("durable: Close: %w, with runs under way: %q", context.Cause(ctx), left)

@@ -84,7 +84,7 @@ func ExampleEngine_Abandon() {
 	// charge
 	// saga: checkout/order-42: charge: card declined (stuck, undo failed); undo reserve: warehouse closed
 	// abandoned <nil>
-	// durable: abandon "order-42", which is abandoned: durable: conflict
+	// durable: abandon "order-42", which is abandoned: conflict
 }
 
 // The customer has changed his mind while the order waits.

@@ -89,7 +89,7 @@ func ExampleEngine_Sweep() {
 	// reserve
 	// charge
 	// 0 <nil>
-	// durable: not found
+	// durable: run "order-42": not found
 }
 
 // A drawing of a run, for instance for a runbook.

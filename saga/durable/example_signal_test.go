@@ -32,8 +32,8 @@ func ExampleSignal() {
 	// approved by ann
 	// charge
 	// ann <nil>
-	// durable: step "approve" of run "order-42" has its signal: durable: conflict
-	// durable: not found
+	// durable: step "approve" of run "order-42" has its signal: conflict
+	// durable: run "order-43": not found
 }
 
 // A message that is delivered twice: with its ID the second one is no surprise.

@@ -33,7 +33,7 @@ func ExampleStart() {
 	// charge
 	// 70 <nil>
 	// 70 <nil>
-	// durable: there is another run "order-42": durable: conflict true
+	// durable: there is another run "order-42": conflict true
 }
 
 // A run that begins later, with labels to find it by.
@@ -72,7 +72,7 @@ func ExampleFind() {
 	end, err := run.Wait(ctx)
 	fmt.Println(end.Total, err)
 	// Output:
-	// durable: not found
+	// durable: run "order-42": not found
 	// reserve
 	// charge
 	// 70 <nil>

@@ -169,7 +169,7 @@ func ExampleRegister() {
 	// Unordered output:
 	// <nil>
 	// <nil>
-	// durable: a saga named "checkout" is registered already: durable: conflict
+	// durable: a saga named "checkout" is registered already: conflict
 	// reserve
 	// charge
 	// <nil>

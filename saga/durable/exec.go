@@ -272,14 +272,16 @@ func (x *execution) fault(op string, err error) { x.e.fault(Head{ID: x.id, Saga:
 // tellStatus tells the hook of a change that the run itself does not know of.
 func (x *execution) tellStatus(event saga.StatusEvent) {
 	event.Saga, event.Run = x.of, x.id
-	x.e.tellStatus(event)
+	x.e.tellStatus(x.e.ctx, event)
 }
 
-func (e *Engine) tellStatus(event saga.StatusEvent) {
+// tellStatus tells the hook on a context: that of the call which has changed the status, or
+// that of the engine.
+func (e *Engine) tellStatus(ctx context.Context, event saga.StatusEvent) {
 	if hook := e.cfg.Hooks.Status; hook != nil {
 		event.At = e.time.now()
-		if failed := contained(func() { hook(e.ctx, event) }); failed != nil {
-			e.fault(Head{ID: event.Run, Saga: event.Saga}, "status", &saga.PanicError{Value: failed})
+		if failed := contained(func() { hook(ctx, event) }); failed != nil {
+			e.tellFault(ctx, saga.FaultEvent{Op: "status", Saga: event.Saga, Run: event.Run, Err: failed})
 		}
 	}
 }

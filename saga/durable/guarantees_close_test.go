@@ -131,6 +131,17 @@ func TestG42_CloseNamesWhatHasNotReturned(t *testing.T) {
 	})
 }
 
+// What is over is over, also for a context that has ended.
+func TestG42_CloseWithAnEndedContext(t *testing.T) {
+	e := open(t, &durable.MemoryStore{}, durable.Config{})
+	require.NoError(t, e.Close(bg))
+	ended, cancel := context.WithCancel(bg)
+	cancel()
+	for i := range 1000 {
+		require.NoError(t, e.Close(ended), "call %d", i)
+	}
+}
+
 // From then on nothing is begun; what is there can be read.
 func TestG42_AfterClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

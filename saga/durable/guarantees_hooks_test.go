@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/mainstay-go/mainstay/saga"
 	"github.com/mainstay-go/mainstay/saga/durable"
+	"github.com/mainstay-go/mainstay/saga/sagatest"
 )
 
 // hooked are hooks that note what they are told.
@@ -174,4 +176,35 @@ func TestG45_Around(t *testing.T) {
 		}, l.all())
 		seal(t, e)
 	})
+}
+
+// A fault of the store is told with what could not be done, and with the run if there is
+// one.
+func TestG45_FaultsOfStores(t *testing.T) {
+	for op, want := range map[string]saga.FaultEvent{
+		"Claim":  {Op: "claim", Err: errStore},
+		"List":   {Op: "sweep", Err: errStore},
+		"Append": {Op: "append", Saga: "shop", Run: "r1", Err: errStore},
+		"Load":   {Op: "load", Saga: "shop", Run: "r1", Err: errStore},
+	} {
+		t.Run(op, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var once sync.Once
+				var told []saga.FaultEvent
+				hooks := saga.Hooks{Fault: func(_ context.Context, f saga.FaultEvent) { told = append(told, f) }}
+				store := &sagatest.FaultStore{Store: &durable.MemoryStore{}, Before: func(called string, _ int) (err error) {
+					if called == op {
+						once.Do(func() { err = errStore })
+					}
+					return err
+				}}
+				def := define("shop", saga.Sleep(saga.Step[order]{Name: "s"}, time.Minute), say("a"))
+				e := open(t, store, durable.Config{Hooks: hooks}, def)
+				begin(t, e, def, "r1")
+				time.Sleep(time.Hour)
+				assert.Equal(t, []saga.FaultEvent{want}, told)
+				assert.Equal(t, saga.Completed, head(t, e, "r1").Status)
+			})
+		})
+	}
 }

@@ -75,10 +75,10 @@ func (e *Engine) operate(ctx context.Context, verb, id, step string, note Note, 
 	return e.change(ctx, id, func(h *Head, p program, events []core.Event) (*core.Event, error) {
 		res, err := p.Inspect(core.Job[*saga.RunConfig]{ID: id, Config: &e.run, Events: events, Latest: h.latest()})
 		if err != nil && (verb == "skip" || verb == "abort") {
-			return nil, fmt.Errorf("durable: %s %q: %w", verb, id, errors.Join(ErrConflict, err))
+			return nil, about(errors.Join(ErrConflict, err), "%s %q", verb, id)
 		}
 		if !fit(h, res) {
-			return nil, fmt.Errorf("durable: %s %q, which is %v: %w", verb, id, h.Status, ErrConflict)
+			return nil, about(ErrConflict, "%s %q, which is %v", verb, id, h.Status)
 		}
 		if verb == "abort" && res.Undoes {
 			return nil, nil
@@ -100,7 +100,7 @@ func (e *Engine) operate(ctx context.Context, verb, id, step string, note Note, 
 		return &core.Event{Kind: core.Operator, Verb: verb, Step: step, Status: uint8(h.Status), By: note.By, Why: note.Why}, nil
 	}, func() {
 		if told.From != told.To {
-			e.tellStatus(told)
+			e.tellStatus(ctx, told)
 		}
 	})
 }

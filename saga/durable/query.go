@@ -38,14 +38,14 @@ type Event struct {
 // Get reads a run. ErrNotFound: there is none.
 func (e *Engine) Get(ctx context.Context, id string) (*Record, error) {
 	if e == nil || e.store == nil {
-		return nil, errors.New("durable: nil or zero Engine, use Open")
+		return nil, errZeroEngine
 	}
 	if err := checkCall(ctx, id); err != nil {
 		return nil, err
 	}
 	h, data, err := e.store.Load(ctx, id)
 	if err != nil {
-		return nil, err
+		return nil, ofRun(id, err)
 	}
 	events := decodeAll(data)
 	e.mu.Lock()
@@ -69,11 +69,11 @@ func eventOf(n int, e *core.Event) Event {
 func (e *Engine) List(ctx context.Context, q Query) iter.Seq2[Head, error] {
 	return func(yield func(Head, error) bool) {
 		if e == nil || e.store == nil {
-			yield(Head{}, errors.New("durable: nil or zero Engine, use Open"))
+			yield(Head{}, errZeroEngine)
 			return
 		}
 		if ctx == nil {
-			yield(Head{}, errors.New("durable: nil context"))
+			yield(Head{}, errNilContext)
 			return
 		}
 		for {
@@ -100,9 +100,9 @@ func (e *Engine) List(ctx context.Context, q Query) iter.Seq2[Head, error] {
 func (e *Engine) Sweep(ctx context.Context) (deleted int, err error) {
 	switch {
 	case e == nil || e.store == nil:
-		return 0, errors.New("durable: nil or zero Engine, use Open")
+		return 0, errZeroEngine
 	case ctx == nil:
-		return 0, errors.New("durable: nil context")
+		return 0, errNilContext
 	case e.isClosing():
 		return 0, ErrClosed
 	case e.cfg.Retain < 0:

@@ -44,3 +44,23 @@ func TestG42_ClaimedAndClosed(t *testing.T) {
 		}
 	})
 }
+
+// G42: the error of Close names runs only if there are some.
+func TestG42_CloseWithoutRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &meddler{Store: &durable.MemoryStore{}}
+		answer := make(chan struct{})
+		m.claimed.is(func() error { <-answer; return nil }) // the store takes its time
+		e, err := durable.Open(m, durable.Config{})
+		require.NoError(t, err)
+		require.NoError(t, durable.Register(e, define("checkout", say("a"))))
+		synctest.Wait()
+		ctx, cancel := context.WithCancelCause(bg)
+		cancel(errDown)
+		err = e.Close(ctx)
+		assert.ErrorIs(t, err, errDown)
+		assert.EqualError(t, err, "durable: Close: down")
+		close(answer)
+		assert.NoError(t, e.Close(bg))
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"runtime/debug"
 	"time"
 
 	"github.com/mainstay-go/mainstay/saga"
@@ -249,23 +250,36 @@ func (e *Engine) maxState() int {
 	return e.cfg.MaxState
 }
 
-// fault reports what is no outcome of a step.
+// fault reports what is no outcome of a step. That the engine is closed is none.
 func (e *Engine) fault(h Head, op string, err error) {
-	hook := e.cfg.Hooks.Fault
-	if hook == nil || errors.Is(err, ErrClosed) {
-		return
+	if !errors.Is(err, ErrClosed) {
+		e.tellFault(context.Background(), saga.FaultEvent{Op: op, Saga: h.Saga, Run: h.ID, Err: err})
 	}
-	contained(func() { hook(context.Background(), saga.FaultEvent{Op: op, Saga: h.Saga, Run: h.ID, Err: err}) })
+}
+
+func (e *Engine) tellFault(ctx context.Context, event saga.FaultEvent) {
+	if hook := e.cfg.Hooks.Fault; hook != nil {
+		_ = contained(func() { hook(ctx, event) }) // there is nobody else to tell
+	}
 }
 
 // contained runs a hook on a goroutine of its own: one that panics or exits must not end
-// what goes on without a caller.
-func contained(hook func()) (failed any) {
-	over := make(chan struct{})
+// what goes on without a caller. nil: it has returned.
+func contained(hook func()) (failed *saga.PanicError) {
+	over, returned := make(chan struct{}), false
 	go func() {
 		defer close(over)
-		defer func() { failed = recover() }()
+		defer func() {
+			switch value := recover(); {
+			case returned:
+			case value == nil:
+				failed = &saga.PanicError{Goexit: true}
+			default:
+				failed = &saga.PanicError{Value: value, Stack: debug.Stack()}
+			}
+		}()
 		hook()
+		returned = true
 	}()
 	<-over
 	return failed

@@ -32,18 +32,18 @@ func SignalWith[T any](ctx context.Context, e *Engine, cfg SignalConfig, v T) er
 		case err != nil:
 			return nil, err
 		case step == "":
-			return nil, fmt.Errorf("durable: the saga %q has no Await step %q: %w", p.Name(), cfg.Step, ErrNotFound)
+			return nil, about(ErrNotFound, "the saga %q has no Await step %q", p.Name(), cfg.Step)
 		}
 		for i := range events {
 			if old := &events[i]; old.Kind == core.Signal && p.Present(old.Step) == step {
 				if cfg.DedupID != "" && old.By == cfg.DedupID {
 					return nil, nil
 				}
-				return nil, fmt.Errorf("durable: step %q of run %q has its signal: %w", cfg.Step, cfg.Run, ErrConflict)
+				return nil, about(ErrConflict, "step %q of run %q has its signal", cfg.Step, cfg.Run)
 			}
 		}
 		if h.Status.Ended() {
-			return nil, fmt.Errorf("durable: run %q has ended, it is %v: %w", cfg.Run, h.Status, ErrConflict)
+			return nil, about(ErrConflict, "run %q has ended, it is %v", cfg.Run, h.Status)
 		}
 		if h.Status == saga.Waiting && !h.untold(events) {
 			h.WakeAt = e.time.now()
@@ -68,7 +68,7 @@ func (h *Head) untold(events []core.Event) bool {
 // nil for none, and may change the head; it is asked again if the run has changed. done is called when that is written.
 func (e *Engine) change(ctx context.Context, id string, plan func(h *Head, p program, events []core.Event) (*core.Event, error), done func()) error {
 	if e == nil || e.store == nil {
-		return errors.New("durable: nil or zero Engine, use Open")
+		return errZeroEngine
 	}
 	if err := checkCall(ctx, id); err != nil {
 		return err
@@ -79,7 +79,7 @@ func (e *Engine) change(ctx context.Context, id string, plan func(h *Head, p pro
 	for {
 		h, data, err := e.store.Load(ctx, id)
 		if err != nil {
-			return err
+			return ofRun(id, err)
 		}
 		e.mu.Lock()
 		p := e.programs[h.Saga]
@@ -104,7 +104,7 @@ func (e *Engine) change(ctx context.Context, id string, plan func(h *Head, p pro
 			return nil
 		}
 		if !errors.Is(err, ErrConflict) {
-			return err
+			return ofRun(id, err)
 		}
 		// By the system's time: nobody would know that a Mock has to be moved for this.
 		if !(timeline{}).pause(ctx, time.Millisecond) {

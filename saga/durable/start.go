@@ -68,9 +68,9 @@ func Find[S any](ctx context.Context, e *Engine, s *saga.Saga[S], id string) (*R
 	h, _, err := e.store.Load(ctx, id)
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, ofRun(id, err)
 	case h.Saga != p.Name():
-		return nil, fmt.Errorf("durable: run %q is one of the saga %q: %w", id, h.Saga, ErrConflict)
+		return nil, about(ErrConflict, "run %q is one of the saga %q", id, h.Saga)
 	}
 	return &Run[S]{e, p, id}, nil
 }
@@ -78,7 +78,7 @@ func Find[S any](ctx context.Context, e *Engine, s *saga.Saga[S], id string) (*R
 func checkCall(ctx context.Context, id string) error {
 	switch {
 	case ctx == nil:
-		return errors.New("durable: nil context")
+		return errNilContext
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case id == "" || len(id) > maxID:
@@ -142,11 +142,11 @@ func (e *Engine) isClosing() bool {
 func (e *Engine) same(ctx context.Context, h Head, data []byte, why error) error {
 	stored, all, err := e.store.Load(ctx, h.ID)
 	if err != nil {
-		return why
+		return ofRun(h.ID, why)
 	}
 	events := decodeAll(all)
 	if stored.Saga != h.Saga || len(events) == 0 || !slices.Equal(events[0].Data, data) {
-		return fmt.Errorf("durable: there is another run %q: %w", h.ID, ErrConflict)
+		return about(ErrConflict, "there is another run %q", h.ID)
 	}
 	return nil
 }
@@ -165,13 +165,13 @@ func (r *Run[S]) ID() string {
 // an operator has resumed the run. In a step of that very run it returns ErrConflict.
 func (r *Run[S]) Wait(ctx context.Context) (state S, err error) {
 	if r == nil || r.e == nil {
-		return state, errors.New("durable: nil or zero Run")
+		return state, errZeroRun
 	}
 	if err := checkCall(ctx, r.id); err != nil {
 		return state, err
 	}
 	if info := saga.Info(ctx); info.Run == r.id && info.Saga == r.program.Name() && info.Step != "" {
-		return state, fmt.Errorf("durable: run %q would wait for itself: %w", r.id, ErrConflict)
+		return state, about(ErrConflict, "run %q would wait for itself", r.id)
 	}
 	for {
 		over, here := r.e.await(r.id)
@@ -232,7 +232,7 @@ func (e *Engine) attend(ctx context.Context, over <-chan *end, here bool) (how *
 // State is the run as it was last recorded.
 func (r *Run[S]) State(ctx context.Context) (state S, h Head, err error) {
 	if r == nil || r.e == nil {
-		return state, h, errors.New("durable: nil or zero Run")
+		return state, h, errZeroRun
 	}
 	if err := checkCall(ctx, r.id); err != nil {
 		return state, h, err
@@ -245,7 +245,7 @@ func (r *Run[S]) State(ctx context.Context) (state S, h Head, err error) {
 func (r *Run[S]) look(ctx context.Context, brief bool) (state S, h Head, end *saga.Error, err error) {
 	h, data, err := r.e.store.Load(ctx, r.id)
 	if err != nil || brief && !h.Status.Ended() && h.Status != saga.Stuck {
-		return state, h, nil, err
+		return state, h, nil, ofRun(r.id, err)
 	}
 	how, kept := r.e.kept(h)
 	if kept && how.state != nil {
