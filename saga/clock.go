@@ -88,6 +88,11 @@ func (s source) pause(ctx context.Context, d time.Duration) bool {
 	return ctx.Err() == nil // of two at once the end counts
 }
 
+// withDeadline is a context of system time that ends at an instant, or with its parent.
+func withDeadline(parent context.Context, at time.Time) (context.Context, context.CancelFunc) {
+	return context.WithDeadlineCause(parent, at, context.DeadlineExceeded)
+}
+
 // A timeline turns a clock into nanoseconds since a base, which it reads when it
 // is first asked: most runs in memory never look at the clock.
 type timeline struct {

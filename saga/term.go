@@ -91,7 +91,7 @@ func (t *term) complete() {
 		return
 	}
 	if t.dated {
-		ctx, cancel := context.WithDeadlineCause(t.parent, t.begun.Add(t.limit), context.DeadlineExceeded)
+		ctx, cancel := withDeadline(t.parent, t.begun.Add(t.limit))
 		if t.full, t.cancel = ctx, func(error) { cancel() }; t.closed {
 			cancel()
 		}

@@ -7,7 +7,7 @@ import (
 	"github.com/mainstay-go/mainstay/saga"
 )
 
-// A timeline is the clock of an engine.
+// A timeline is the clock of an engine, or of a store.
 type timeline struct {
 	clock saga.Clock // nil: system time
 }

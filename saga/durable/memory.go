@@ -6,8 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/benbjohnson/clock"
-
 	"github.com/mainstay-go/mainstay/saga"
 )
 
@@ -70,13 +68,10 @@ type memoryNow struct {
 }
 
 func (s *MemoryStore) now() memoryNow {
-	c := s.Clock
-	if c == nil {
-		c = clock.New()
-	}
-	s.begin.Do(func() { s.base = c.Now() })
-	date := c.Now().UTC()
-	return memoryNow{date: date, wall: memoryNanos(date), passed: int64(c.Since(s.base))}
+	t := timeline{s.Clock}
+	s.begin.Do(func() { s.base = t.now() })
+	date := t.now().UTC()
+	return memoryNow{date: date, wall: memoryNanos(date), passed: int64(t.since(s.base))}
 }
 
 // memoryNanos is t in nanoseconds since 1970. What is too far away for that is as

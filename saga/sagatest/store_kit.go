@@ -15,8 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/benbjohnson/clock"
-
 	"github.com/mainstay-go/mainstay/saga"
 	"github.com/mainstay-go/mainstay/saga/durable"
 )
@@ -27,18 +25,6 @@ const (
 	brief    = 250 * time.Millisecond // a lease whose end is waited for, at first
 	slack    = time.Millisecond       // how exactly a store has to know the time
 )
-
-// bounded is the context of every call.
-func bounded() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), patience)
-}
-
-// pause lets system time pass.
-func pause(d time.Duration) {
-	over := make(chan struct{})
-	clock.New().AfterFunc(d, func() { close(over) })
-	<-over
-}
 
 // together runs f on many goroutines at once, and waits for them.
 func together(f func(i int)) {
