@@ -16,11 +16,11 @@ type Retry struct {
 	// the step itself has one. Negative: unlimited.
 	Attempts int
 
-	// Wait is the first wait, MaxWait the longest. Zero: 100ms and 1min.
+	// Wait is the first wait, MaxWait the longest. Zero: 100ms and 1m.
 	// Negative: none, and no cap.
 	Wait, MaxWait time.Duration
 
-	// Factor is by what the wait grows. Zero: 2. Below 1 is refused.
+	// Factor is by what the wait grows. Zero: 2. Below 1, and infinity, is refused.
 	Factor float64
 
 	// NoJitter makes the wait exact. By default it is drawn evenly from zero up
@@ -30,7 +30,7 @@ type Retry struct {
 
 func (r Retry) check(p *problems, field string) {
 	if r.Factor != 0 && !(r.Factor >= 1 && !math.IsInf(r.Factor, 0)) { // NaN is neither
-		p.check(false, field+".Factor", r.Factor, "1 or more")
+		p.check(false, field+".Factor", r.Factor, "1 or more, and finite")
 	}
 }
 

@@ -4,14 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"time"
 
 	"github.com/mainstay-go/mainstay/saga"
 )
 
-// Config is about an [Engine]. It is passed by value and copied. The zero Config is
-// valid.
+// Config is about an [Engine]. It is passed by value, copied, and never changed
+// later. The zero Config is valid.
 type Config struct {
 	// Name is a part of what leases are under; a random suffix is added always.
 	// Empty: the name of the host.
@@ -30,7 +31,7 @@ type Config struct {
 	// Negative is refused.
 	Poll time.Duration
 
-	// StepTimeout is for steps whose Timeout is zero. Zero: 5min. Negative: none.
+	// StepTimeout is for steps whose Timeout is zero. Zero: 5m. Negative: none.
 	StepTimeout time.Duration
 
 	// MaxCrashes is after how many deaths of the process within one step, with no
@@ -86,7 +87,9 @@ func (c *Config) validate() error {
 		}
 	}
 	check(c.Poll >= 0, "Poll", c.Poll, "0 or more")
-	factor := func(field string, f float64) { check(f == 0 || f >= 1 && f <= 1e300, field, f, "1 or more") }
+	factor := func(field string, f float64) {
+		check(f == 0 || f >= 1 && f <= math.MaxFloat64, field, f, "1 or more, and finite")
+	}
 	factor("Retry.Factor", c.Retry.Factor)
 	factor("UndoRetry.Factor", c.UndoRetry.Factor)
 	if len(errs) > 0 {

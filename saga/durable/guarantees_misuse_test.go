@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -29,13 +30,33 @@ func TestG52_OpenRefuses(t *testing.T) {
 		_, err := durable.Open(&durable.MemoryStore{}, cfg)
 		require.ErrorContains(t, err, field)
 	}
-	for _, f := range []float64{math.NaN(), math.Inf(1), math.Inf(-1), math.MaxFloat64, math.SmallestNonzeroFloat64} {
-		_, err := durable.Open(&durable.MemoryStore{}, durable.Config{Retry: saga.Retry{Factor: f}})
-		require.ErrorContains(t, err, "Retry.Factor", "%v", f)
-	}
 	_, err = durable.Open(&durable.MemoryStore{}, durable.Config{Poll: -1, Retry: saga.Retry{Factor: 0.5}, UndoRetry: saga.Retry{Factor: 0.5}})
 	for _, field := range []string{"Poll", "Retry.Factor", "UndoRetry.Factor"} {
 		require.ErrorContains(t, err, field, "all at once")
+	}
+}
+
+// What a Retry may be is the same for an engine as for Run, and for the steps.
+func TestG52_FactorsOfAllRunners(t *testing.T) {
+	for f, good := range map[float64]bool{
+		math.NaN(): false, math.Inf(1): false, math.Inf(-1): false, -1: false, math.SmallestNonzeroFloat64: false, 0.999: false,
+		0: true, 1: true, 1e300: true, 1e301: true, math.MaxFloat64: true,
+	} {
+		retry := saga.Retry{Factor: f}
+		e, opened := durable.Open(&durable.MemoryStore{}, durable.Config{Retry: retry})
+		_, opens := durable.Open(&durable.MemoryStore{}, durable.Config{UndoRetry: retry})
+		_, made := saga.New("shop", []saga.Step[order]{{Name: "a", Do: act("do a"), Retry: retry}})
+		ran := define("shop", say("a")).RunWith(bg, saga.RunConfig{Retry: retry}, &order{})
+		for runner, err := range map[string]error{"Retry of an engine": opened, "UndoRetry": opens, "a step": made, "Run": ran} {
+			if good {
+				require.NoError(t, err, "%v of %s", f, runner)
+			} else {
+				require.ErrorContains(t, err, fmt.Sprintf("Retry.Factor is %v, want 1 or more, and finite", f), runner)
+			}
+		}
+		if good {
+			require.NoError(t, e.Close(bg))
+		}
 	}
 }
 
@@ -53,7 +74,7 @@ func TestG52_ConfigOfExtremes(t *testing.T) {
 		},
 		"most": {
 			MaxRunning: math.MaxInt, Lease: most, Poll: most, StepTimeout: most, MaxCrashes: math.MaxInt, MaxState: math.MaxInt, Retain: most,
-			Retry: saga.Retry{Attempts: math.MaxInt, MaxWait: most},
+			Retry: saga.Retry{Attempts: math.MaxInt, MaxWait: most, Factor: math.MaxFloat64},
 		},
 		"one": {MaxRunning: 1, Lease: time.Second, Poll: 1, StepTimeout: time.Second, MaxCrashes: 1, Retain: 1},
 	} {
