@@ -292,7 +292,7 @@ func Test_compactEnds(t *testing.T) {
 		}
 		require.ErrorIs(t, s.Compact(ctx), cause)
 		require.ErrorIs(t, s.Compact(bg), errDisk)
-		require.NoError(t, s.Stats().Failed)
+		require.NoError(t, s.Stats().Err)
 		filled(t, s, 90)
 
 		// One waits for another, or for the end of its context.
@@ -346,7 +346,7 @@ func Test_rewriteFails(t *testing.T) {
 		require.Positive(t, reads)
 		require.LessOrEqual(t, reads, 30)
 		require.ErrorIs(t, s.Compact(bg), errDisk)
-		require.NoError(t, s.Stats().Failed)
+		require.NoError(t, s.Stats().Err)
 		d.Before = nil
 		require.NoError(t, s.Compact(bg))
 		filled(t, s, 30)

@@ -23,6 +23,7 @@ var (
 // Reasons that stay inside the package.
 var (
 	errNilContext = errors.New("nil context")
+	errZeroStore  = errors.New("nil or zero Store, use Open")
 	errTooLarge   = errors.New("more than 1 GiB of events in one call")
 	errMoved      = errors.New("the run has changed")
 	errGone       = errors.New("the segment was removed")

@@ -105,7 +105,7 @@ func TestG51_everyRead(t *testing.T) {
 					told(err)
 				}
 			}
-			require.NoError(t, s.Stats().Failed, n)
+			require.NoError(t, s.Stats().Err, n)
 		}
 		d.Before = nil
 		w.check(t, s)

@@ -175,7 +175,7 @@ func ExampleStore_Stats() {
 	st := store.Stats()
 	fmt.Println("runs:", st.Runs, "unended:", st.Unended, "segments:", st.Segments)
 	fmt.Println("records:", st.Records, "bytes:", st.Bytes > 0, "cut off:", st.CutOff)
-	fmt.Println("failed:", st.Failed)
+	fmt.Println("failed:", st.Err)
 	// Output:
 	// <nil>
 	// runs: 1 unended: 0 segments: 1

@@ -73,7 +73,7 @@ func TestG51_failedCall(t *testing.T) {
 // poisoned looks whether a store refuses all that writes, and still reads.
 func poisoned(t *testing.T, w *workload, s *filestore.Store) {
 	t.Helper()
-	require.ErrorIs(t, s.Stats().Failed, filestore.ErrFailed)
+	require.ErrorIs(t, s.Stats().Err, filestore.ErrFailed)
 	for id, f := range w.runs {
 		require.ErrorIs(t, s.Append(bg, f.rev, head(id), 0, payloads("late")), filestore.ErrFailed)
 		require.ErrorIs(t, s.Delete(bg, id, f.rev), filestore.ErrFailed)
@@ -108,7 +108,7 @@ func TestG51_failedRead(t *testing.T) {
 		_, _, err = s.Load(bg, "a")
 		require.ErrorIs(t, err, errDisk)
 		require.NotErrorIs(t, err, filestore.ErrCorrupt)
-		require.NoError(t, s.Stats().Failed)
+		require.NoError(t, s.Stats().Err)
 		_, events := load(t, s, "a")
 		require.Len(t, events, 2+n)
 		d.Before = nil
@@ -191,6 +191,6 @@ func TestG51_damageUnderTheStore(t *testing.T) {
 	_, _, err := s.Load(bg, "a")
 	require.ErrorIs(t, err, filestore.ErrCorrupt)
 	require.ErrorIs(t, s.Compact(bg), nil)
-	require.NoError(t, s.Stats().Failed)
+	require.NoError(t, s.Stats().Err)
 	writeFile(t, dir, one, data)
 }

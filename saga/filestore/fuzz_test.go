@@ -65,7 +65,7 @@ func FuzzOpen(f *testing.F) {
 			}
 		}
 		_ = s.Compact(bg) // of what makes no sense it may tell
-		require.NoError(t, s.Stats().Failed)
+		require.NoError(t, s.Stats().Err)
 		runs := s.Stats().Runs
 		closeStore(t, s)
 		s, err = filestore.OpenDir(d, filestore.Config{})

@@ -97,7 +97,7 @@ func (s *Store) mend(f *found) error {
 
 // Verify reads the store in a directory as [Open] does, and changes nothing. It
 // may be used while the directory is open, also in another process; what is being
-// written meanwhile counts as CutOff. Of Stats, Syncs and Failed are zero.
+// written meanwhile counts as CutOff. Of Stats, Syncs and Err are zero.
 func Verify(dir string) (Stats, error) {
 	d, err := openDisk(dir)
 	if err != nil {

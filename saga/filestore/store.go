@@ -60,7 +60,7 @@ type Stats struct {
 	Records uint64 // written and found: one for each Create, Append and Delete, and for each move
 	Syncs   uint64 // of files, since Open
 
-	Failed error // Is ErrFailed once writing has failed; nil before
+	Err error // Is ErrFailed once writing has failed; nil before
 }
 
 // Create makes a run, as [durable.Store] says.
@@ -188,13 +188,16 @@ func (s *Store) release(g *segment) {
 }
 
 // Stats returns figures of the store. It never blocks for long, and works after
-// Close too.
+// Close too. It panics if the store is nil or zero.
 func (s *Store) Stats() Stats {
+	if !s.made() {
+		panic(fmt.Errorf("filestore: Stats: %w", errZeroStore))
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := Stats{
 		Runs: len(s.order) - s.gone, Segments: len(s.segs), CutOff: s.cutOff,
-		Records: s.records, Syncs: s.syncs, Failed: s.failed,
+		Records: s.records, Syncs: s.syncs, Err: s.failed,
 	}
 	st.Unended = st.Runs - s.ended
 	for _, g := range s.segs {
@@ -204,10 +207,24 @@ func (s *Store) Stats() Stats {
 	return st
 }
 
+// made reports whether Open has made the store.
+func (s *Store) made() bool { return s != nil && s.closed != nil }
+
+// misused tells what is wrong with a call whatever becomes of the store.
+func (s *Store) misused(ctx context.Context, verb string) error {
+	switch {
+	case !s.made():
+		return fmt.Errorf("filestore: %s: %w", verb, errZeroStore)
+	case ctx == nil:
+		return fmt.Errorf("filestore: %s: %w", verb, errNilContext)
+	}
+	return nil
+}
+
 // enter begins a call.
 func (s *Store) enter(ctx context.Context, verb string) error {
-	if ctx == nil {
-		return fmt.Errorf("filestore: %s: %w", verb, errNilContext)
+	if err := s.misused(ctx, verb); err != nil {
+		return err
 	}
 	if err := context.Cause(ctx); err != nil {
 		return fmt.Errorf("filestore: %s: %w", verb, err)
@@ -237,8 +254,8 @@ func (s *Store) leave() {
 // cause, and the last call under way frees the directory. Every Close waits and
 // returns the same. Afterwards calls return [durable.ErrClosed].
 func (s *Store) Close(ctx context.Context) error {
-	if ctx == nil {
-		return fmt.Errorf("filestore: Close: %w", errNilContext)
+	if err := s.misused(ctx, "Close"); err != nil {
+		return err
 	}
 	s.mu.Lock()
 	last := !s.closing && s.active == 0
