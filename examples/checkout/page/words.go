@@ -56,13 +56,13 @@ func formName(id string) string {
 	return hashed + hex.EncodeToString(sum[:])
 }
 
-// number is n in five characters or less, up to a million million.
+// number is n in five characters or less.
 func number(n uint64) string {
 	if n < 10_000 {
 		return strconv.FormatUint(n, 10)
 	}
-	f, units := float64(n)/1000, "kMG"
-	for len(units) > 1 && f >= 999.5 {
+	f, units := float64(n)/1000, "kMGTPE"
+	for f >= 999.5 {
 		f, units = f/1000, units[1:]
 	}
 	if f < 99.95 {
