@@ -13,6 +13,7 @@ import (
 
 	"github.com/mainstay-go/mainstay/examples/benchmarks/bench"
 	"github.com/mainstay-go/mainstay/examples/benchmarks/breakerbench"
+	"github.com/mainstay-go/mainstay/examples/benchmarks/composedbench"
 	"github.com/mainstay-go/mainstay/examples/benchmarks/eventbusbench"
 	"github.com/mainstay-go/mainstay/examples/benchmarks/registrybench"
 	"github.com/mainstay-go/mainstay/examples/benchmarks/sagabench"
@@ -20,7 +21,7 @@ import (
 
 // subjects are what there is to measure, one per package of Mainstay.
 func subjects() []bench.Subject {
-	return []bench.Subject{breakerbench.Subject(), eventbusbench.Subject(), registrybench.Subject(), sagabench.Subject()}
+	return []bench.Subject{breakerbench.Subject(), eventbusbench.Subject(), registrybench.Subject(), sagabench.Subject(), composedbench.Subject()}
 }
 
 func main() {

@@ -38,6 +38,9 @@ func TestRunOfSomePrints(t *testing.T) {
 	assert.Contains(t, stdout.String(), "-run '^Reads/State, closed$'\n")
 	assert.Contains(t, stdout.String(), "mainstay State")
 	assert.NotContains(t, stdout.String(), "Allow + Done")
+	for _, s := range subjects() {
+		assert.Contains(t, stdout.String(), "## Package "+s.Name+"\n")
+	}
 	assert.NoFileExists(t, "RESULTS.md")
 }
 
