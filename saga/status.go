@@ -2,8 +2,8 @@ package saga
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
+	"strings"
 )
 
 // An Outcome is what is known about an action.
@@ -16,16 +16,16 @@ const (
 	Rejected                // it certainly has not
 )
 
-var outcomes = names{"Outcome", []string{"unknown", "applied", "rejected"}}
+const outcomeNames = "unknown,applied,rejected"
 
 // String is the name in lower case.
-func (o Outcome) String() string { return outcomes.text(uint8(o)) }
+func (o Outcome) String() string { return nameOf(outcomeNames, uint8(o), "Outcome") }
 
 // MarshalText is String, so that it is a word in JSON too.
 func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
 // UnmarshalText reads what MarshalText has made of an outcome that there is.
-func (o *Outcome) UnmarshalText(text []byte) error { return unmarshal(&outcomes, text, o) }
+func (o *Outcome) UnmarshalText(text []byte) error { return named(outcomeNames, text, o, "Outcome") }
 
 // A Status is how far a run is.
 type Status uint8
@@ -41,16 +41,16 @@ const (
 	Abandoned                      // ended: an operator left it as it was
 )
 
-var statuses = names{"Status", []string{"none", "running", "waiting", "compensating", "stuck", "completed", "compensated", "abandoned"}}
+const statusNames = "none,running,waiting,compensating,stuck,completed,compensated,abandoned"
 
 // String is the name in lower case; "none" for zero.
-func (s Status) String() string { return statuses.text(uint8(s)) }
+func (s Status) String() string { return nameOf(statusNames, uint8(s), "Status") }
 
 // MarshalText is String, so that it is a word in JSON too.
 func (s Status) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // UnmarshalText reads what MarshalText has made of zero or of a status that there is.
-func (s *Status) UnmarshalText(text []byte) error { return unmarshal(&statuses, text, s) }
+func (s *Status) UnmarshalText(text []byte) error { return named(statusNames, text, s, "Status") }
 
 // Ended reports whether nothing will happen any more.
 func (s Status) Ended() bool { return s >= Completed && s <= Abandoned }
@@ -69,39 +69,39 @@ const (
 	JournalUnreadable        // what was recorded makes no sense
 )
 
-var reasons = names{"Reason", []string{
-	"no reason", "undo failed", "pivot unknown", "forward failed", "definition changed", "crash loop", "journal unreadable",
-}}
+const reasonNames = "no reason,undo failed,pivot unknown,forward failed,definition changed,crash loop,journal unreadable"
 
 // String is the name in words.
-func (r Reason) String() string { return reasons.text(uint8(r)) }
+func (r Reason) String() string { return nameOf(reasonNames, uint8(r), "Reason") }
 
 // MarshalText is String, so that it is words in JSON too.
 func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
 // UnmarshalText reads what MarshalText has made of a reason that there is.
-func (r *Reason) UnmarshalText(text []byte) error { return unmarshal(&reasons, text, r) }
+func (r *Reason) UnmarshalText(text []byte) error { return named(reasonNames, text, r, "Reason") }
 
-// names are those of the values of a type, from zero on.
-type names struct {
-	of  string
-	all []string
+// nameOf is the name of a value of a type, of those from zero on. A value that has none is
+// shown as Go's tools do a constant without a name.
+func nameOf(names string, value uint8, of string) string {
+	i := 0
+	for name := range strings.SplitSeq(names, ",") {
+		if i == int(value) {
+			return name
+		}
+		i++
+	}
+	return of + "(" + strconv.Itoa(int(value)) + ")"
 }
 
-// text is the name of a value. One without is shown as a constant of Go without a name.
-func (n *names) text(i uint8) string {
-	if int(i) >= len(n.all) {
-		return n.of + "(" + strconv.Itoa(int(i)) + ")"
+// named sets v to the value that has a name.
+func named[T ~uint8](names string, text []byte, v *T, of string) error {
+	var value T
+	for name := range strings.SplitSeq(names, ",") {
+		if name == string(text) {
+			*v = value
+			return nil
+		}
+		value++
 	}
-	return n.all[i]
-}
-
-// unmarshal is the value with a name.
-func unmarshal[T ~uint8](n *names, text []byte, v *T) error {
-	i := slices.Index(n.all, string(text))
-	if i < 0 {
-		return fmt.Errorf("saga: %s is no %s", quoted(string(text)), n.of)
-	}
-	*v = T(i)
-	return nil
+	return fmt.Errorf("saga: %s is no %s", quoted(string(text)), of)
 }

@@ -101,7 +101,7 @@ func TestTexts_UnknownNumbers(t *testing.T) {
 
 // What is no text of the type is an error that says so, and changes nothing.
 func TestTexts_UnknownTexts(t *testing.T) {
-	for _, text := range []string{"", "Running", "running ", "1", "done", "\xff", strings.Repeat("x", 1000)} {
+	for _, text := range []string{"", "Running", "running ", "running,waiting", ",", "1", "done", "\xff", strings.Repeat("x", 1000)} {
 		for of, like := range map[string]enum{"Outcome": saga.Applied, "Status": saga.Stuck, "Reason": saga.CrashLoop} {
 			got, err := read(like, text)
 			require.ErrorContains(t, err, " is no "+of, "%.20q", text)
