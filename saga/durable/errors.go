@@ -27,6 +27,7 @@ var (
 // Misuse that has no field to name.
 var (
 	errNilContext = errors.New("durable: nil context")
+	errNilMemory  = errors.New("durable: nil MemoryStore")
 	errNilStore   = errors.New("durable: Open: nil Store")
 	errZeroEngine = errors.New("durable: nil or zero Engine, use Open")
 	errZeroRun    = errors.New("durable: nil or zero Run, use Start or Find")

@@ -95,9 +95,20 @@ func memorySum(a, b int64) int64 {
 	return a + b
 }
 
+// enter is why there can be no call, or nil.
+func (s *MemoryStore) enter(ctx context.Context) error {
+	switch {
+	case s == nil:
+		return errNilMemory
+	case ctx == nil:
+		return errNilContext
+	}
+	return context.Cause(ctx)
+}
+
 // Create is [Store.Create].
 func (s *MemoryStore) Create(ctx context.Context, h Head, ttl time.Duration, events [][]byte) error {
-	if err := context.Cause(ctx); err != nil {
+	if err := s.enter(ctx); err != nil {
 		return err
 	}
 	now, r := s.now(), &memoryRun{events: memoryCopies(events)}
@@ -121,7 +132,7 @@ func (s *MemoryStore) Create(ctx context.Context, h Head, ttl time.Duration, eve
 
 // Append is [Store.Append].
 func (s *MemoryStore) Append(ctx context.Context, at uint64, h Head, ttl time.Duration, events [][]byte) error {
-	if err := context.Cause(ctx); err != nil {
+	if err := s.enter(ctx); err != nil {
 		return err
 	}
 	now, array := s.now(), memoryArray(events)
@@ -140,7 +151,7 @@ func (s *MemoryStore) Append(ctx context.Context, at uint64, h Head, ttl time.Du
 
 // Load is [Store.Load].
 func (s *MemoryStore) Load(ctx context.Context, id string) (Head, [][]byte, error) {
-	if err := context.Cause(ctx); err != nil {
+	if err := s.enter(ctx); err != nil {
 		return Head{}, nil, err
 	}
 	s.mu.Lock()
@@ -156,7 +167,7 @@ func (s *MemoryStore) Load(ctx context.Context, id string) (Head, [][]byte, erro
 
 // Delete is [Store.Delete].
 func (s *MemoryStore) Delete(ctx context.Context, id string, at uint64) error {
-	if err := context.Cause(ctx); err != nil {
+	if err := s.enter(ctx); err != nil {
 		return err
 	}
 	s.mu.Lock()

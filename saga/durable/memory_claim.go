@@ -47,9 +47,10 @@ func memoryClaimable(s saga.Status) bool {
 
 // Claim is [Store.Claim].
 func (s *MemoryStore) Claim(ctx context.Context, req ClaimRequest) (heads []Head, next time.Duration, err error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, -1, err
+	}
 	switch {
-	case context.Cause(ctx) != nil:
-		return nil, -1, context.Cause(ctx)
 	case req.Owner == "":
 		return nil, -1, errors.New("durable: ClaimRequest.Owner is empty")
 	case req.TTL == 0:

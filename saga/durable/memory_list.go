@@ -41,7 +41,7 @@ func (s *MemoryStore) List(ctx context.Context, q Query) (heads []Head, cursor s
 		}
 	}
 	for done := false; !done; {
-		if err := context.Cause(ctx); err != nil {
+		if err := s.enter(ctx); err != nil {
 			return nil, "", err
 		}
 		done = s.fill(&p)

@@ -300,3 +300,22 @@ func TestG49_memoryLongLists(t *testing.T) {
 	assert.Equal(t, stuck, got)
 	assert.Empty(t, cursor)
 }
+
+// G52: a store that there is not, and a call without a context, are errors.
+func TestG52_MemoryStoreMisused(t *testing.T) {
+	var none *durable.MemoryStore
+	misused := func(s *durable.MemoryStore, ctx context.Context, want string) {
+		_, _, load := s.Load(ctx, "a")
+		_, _, claim := s.Claim(ctx, durable.ClaimRequest{Owner: "o", TTL: 1, Limit: 1})
+		_, _, list := s.List(ctx, durable.Query{})
+		_, watch := s.Watch(ctx)
+		for verb, err := range map[string]error{
+			"Create": s.Create(ctx, durable.Head{ID: "a"}, 0, nil), "Append": s.Append(ctx, 1, durable.Head{ID: "a"}, 0, nil),
+			"Delete": s.Delete(ctx, "a", 1), "Load": load, "Claim": claim, "List": list, "Watch": watch,
+		} {
+			require.EqualError(t, err, want, verb)
+		}
+	}
+	misused(none, t.Context(), "durable: nil MemoryStore")
+	misused(&durable.MemoryStore{}, nil, "durable: nil context")
+}

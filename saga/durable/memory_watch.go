@@ -7,7 +7,7 @@ import "context"
 // nobody tells it again. The channel has room for one hint, is never closed, and is
 // forgotten when ctx ends.
 func (s *MemoryStore) Watch(ctx context.Context) (<-chan struct{}, error) {
-	if err := context.Cause(ctx); err != nil {
+	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
 	hints := make(chan struct{}, 1)
