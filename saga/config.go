@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// RunConfig is about one run in memory. The zero RunConfig is valid.
+// RunConfig is about one run in memory. It is passed by value, copied, and never
+// changed later. The zero RunConfig is valid.
 type RunConfig struct {
 	// ID is the name of the run, a part of idempotency keys. Up to 256 bytes.
 	// Empty: a random one, made when a step or a hook asks.

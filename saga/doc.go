@@ -1,6 +1,10 @@
 // Package saga runs operations that have effects in several places and no
 // transaction around them: in steps, each with a compensation that undoes it.
 //
+// [Saga.Run] executes a saga in memory. Package saga/durable has an engine, which
+// executes the same definitions so that they survive the process, on a store in memory
+// or on the files of saga/filestore. Package saga/sagatest finds the bugs in them.
+//
 // # Quick start
 //
 //	var checkout = saga.MustNew("checkout", []saga.Step[Order]{
@@ -30,6 +34,9 @@
 // within, [ForEach] for one per item. [Sleep] waits, [Await] waits for a signal.
 //
 // # Guarantees
+//
+// G31 to G44 and G46 to G49 are those of package durable, which keeps these too, G50 and
+// G51 those of filestore.
 //
 //   - G1: New reports every problem of a definition at once: names that are
 //     missing, malformed or used twice, no step, none or two kinds in a step, fields
@@ -122,13 +129,19 @@
 //   - G45: Hooks run outside locks, in order for each step, at most once; one that
 //     panics changes nothing. Around wraps every attempt, inside of its timeout; what
 //     it returns is the result.
-//   - G52: Misuse is an error before any effect.
+//   - G52: Misuse is an error before any effect, and no panic: a nil context or state,
+//     a nil or zero Saga, Engine, Run or filestore.Store, a nil MemoryStore, an ID that
+//     is too long, or empty where there has to be one, a number of a config that makes
+//     no sense, a saga that is not registered. Must forms, and Stats of a Store, panic
+//     with the error.
 //
 // # Time
 //
-// All timing is on RunConfig.Clock; nil is system time, also that of a
-// testing/synctest bubble. A run that has neither timeouts nor waits nor hooks never
-// looks at the clock. Run starts no goroutine but for children of groups.
+// All timing is on RunConfig.Clock, which replaces system time for tests: a *clock.Mock
+// fits. Contexts of steps have no Deadline then but the caller's; their cause is
+// context.DeadlineExceeded all the same. Inside a testing/synctest bubble leave it nil.
+// A run that has neither timeouts nor waits nor hooks never looks at the clock. Run
+// starts no goroutine but for children of groups.
 //
 // # Errors
 //
@@ -137,12 +150,15 @@
 //
 // # Testing
 //
-// Fakes for Do and Undo are functions. RunConfig.Clock takes a *clock.Mock, and
-// RunConfig.Rand makes waits repeatable.
+// Fakes for Do and Undo are functions, and RunConfig.Rand makes waits repeatable. Whether
+// steps bear to be repeated, and compensations that there is nothing to undo, Explore of
+// package sagatest finds out: it has a saga fail and crash everywhere. CheckLaw there
+// checks a journal, and a FaultStore fails as a test says.
 //
 // # Cost
 //
 // Plain steps that succeed, which is all of most runs, are simply called: up to five of
 // them take one allocation. The rest is set up when something else happens: a failure of
-// the last of three takes four. See BenchmarkRun and TestAllocations.
+// the last of three takes four. See BenchmarkRun and TestAllocations. How that compares
+// with other ways is in examples/benchmarks/RESULTS.md.
 package saga

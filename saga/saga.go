@@ -56,12 +56,13 @@ type Spec[S any] struct {
 	MaxRunning int
 }
 
-// New makes a saga. Its error names everything that is wrong with it.
+// New makes a saga. Its error joins all problems of the definition; each names the
+// step, the field and what it is. It starts nothing.
 func New[S any](name string, steps []Step[S]) (*Saga[S], error) {
 	return NewWith(Spec[S]{Name: name, Steps: steps})
 }
 
-// MustNew is [New] that panics on a bad definition.
+// MustNew is [New] for package-level variables: it panics with its error.
 func MustNew[S any](name string, steps []Step[S]) *Saga[S] {
 	return MustNewWith(Spec[S]{Name: name, Steps: steps})
 }
@@ -75,7 +76,7 @@ func NewWith[S any](spec Spec[S]) (*Saga[S], error) {
 	return &Saga[S]{p, handle{P: p}}, nil
 }
 
-// MustNewWith is [NewWith] that panics on a bad definition.
+// MustNewWith is [NewWith] for package-level variables: it panics with its error.
 func MustNewWith[S any](spec Spec[S]) *Saga[S] {
 	s, err := NewWith(spec)
 	if err != nil {

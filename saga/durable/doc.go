@@ -34,6 +34,9 @@
 //
 // # Guarantees
 //
+// G1 to G30, G45 about hooks and G52 about misuse are those of package saga, and hold here
+// too, but for what they say of Run. G50 and G51 are those of filestore.
+//
 //   - G31: Start returns when the run is durable. The same ID, saga and encoded state:
 //     the run there is, whatever has become of it; the ID with anything else:
 //     ErrConflict. Of any number of concurrent calls one creates it. It holds as long
@@ -88,23 +91,29 @@
 //
 // # Time
 //
-// Timing is on Config.Clock; nil is system time. Only the instants at which runs wake
-// and their deadlines cross processes, as wall time; leases are on the clock of the
-// store.
+// All timing is on [Config].Clock, which replaces system time for tests: a *clock.Mock
+// fits, if the store has the same. Contexts of steps have no Deadline then; their cause
+// is context.DeadlineExceeded all the same. Inside a testing/synctest bubble leave it
+// nil. Only the instants at which runs wake and their deadlines cross processes, as wall
+// time; leases are on the clock of the store.
 //
 // # Errors
 //
 // A run that has failed is a *saga.Error. What was recorded by another process, or before
 // the run has waited, for a retry too, is a text in it: errors.Is finds only what has come
 // since. ErrConflict, ErrNotFound and ErrClosed say why a call could not
-// be; ErrFenced and ErrClosed are causes of contexts of steps.
+// be; ErrFenced and ErrClosed are causes of contexts of steps. An error about a run names
+// it.
 //
 // # Testing
 //
 // A [MemoryStore] and a testing/synctest bubble, or a *clock.Mock for both Clocks, are
-// all it takes.
+// all it takes. Package sagatest has more: Explore has a saga fail and crash everywhere,
+// a FaultStore fails as a test says, CheckLaw checks a journal, also one of production,
+// and TestStore a [Store] of your own.
 //
 // # Cost
 //
-// A write for each step, see BenchmarkEngine.
+// A write for each step, see BenchmarkEngine. How that compares with other engines is in
+// examples/benchmarks/RESULTS.md.
 package durable

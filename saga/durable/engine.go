@@ -43,7 +43,9 @@ type Engine struct {
 
 type program = core.Program[*saga.RunConfig, *saga.Error]
 
-// Open makes an engine on a store. It executes nothing before a saga is registered.
+// Open makes an engine on a store. Its error joins all problems of cfg; each names the
+// field and the value. It starts goroutines, which [Engine.Close] ends, and executes
+// nothing before a saga is registered.
 func Open(store Store, cfg Config) (*Engine, error) {
 	if store == nil {
 		return nil, errNilStore

@@ -8,7 +8,8 @@ import (
 	"github.com/mainstay-go/mainstay/saga"
 )
 
-// Config says how a [Store] works. The zero Config is valid.
+// Config says how a [Store] works. It is passed by value, copied, and never changed
+// later. The zero Config is valid.
 type Config struct {
 	// SegmentSize is how many bytes a file takes before the next one is begun; a
 	// batch is never split, so a file can be larger. Files are filled with zeros

@@ -68,7 +68,8 @@
 // [ErrLocked], [ErrCorrupt] with a [*CorruptError], and [ErrFailed] are the decisions
 // a caller makes, besides [durable.ErrConflict], [durable.ErrNotFound] and, after
 // Close, [durable.ErrClosed]. A call whose context ends while it waits for its turn
-// returns the cause and has written nothing.
+// returns the cause and has written nothing. Calls of a Store that Open has not made are
+// errors too (G52 of package saga).
 //
 // After ErrFailed close the store and open it again: what was acknowledged is there,
 // and of the calls that got the error each may be or not. After ErrCorrupt the files
@@ -76,8 +77,10 @@
 //
 // # Testing
 //
-// [Config].NoSync makes tests fast. To copy a directory for a backup, close the
-// store first.
+// [Config].NoSync makes tests fast; most do with a [durable.MemoryStore]. The store
+// passes TestStore of package sagatest, whose FaultStore can stand before it.
+//
+// To copy a directory for a backup, close the store first.
 //
 // # Cost
 //
@@ -87,5 +90,6 @@
 // that wait stay below 1 KiB each. Opening reads all files, a million records in
 // less than a second (BenchmarkReopen), and Load the frames of one run
 // (BenchmarkLoad). To claim a run takes O(log n) (BenchmarkClaim). A store has no
-// goroutine but while it rewrites segments by itself.
+// goroutine but while it rewrites segments by itself. How that compares is in
+// examples/benchmarks/RESULTS.md.
 package filestore
