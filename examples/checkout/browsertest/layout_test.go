@@ -84,6 +84,7 @@ func TestPage_phone(t *testing.T) {
 	assert.GreaterOrEqual(t, eval[float64](b, `Math.min(...[...document.querySelectorAll("button")].map((e) => e.getBoundingClientRect().height))`), 36.0)
 	assert.Empty(t, eval[[]string](b, wide))
 	assert.Equal(t, 400, eval[int](b, "innerWidth"), "the browser has not zoomed out")
+	assert.Greater(t, eval[float64](b, `document.querySelector("svg.line").getBoundingClientRect().width`), 300.0)
 }
 
 // faint lists text whose contrast with what is behind it is less than WCAG's AA asks

@@ -171,6 +171,7 @@ func TestPage_keyboard(t *testing.T) {
 func TestPage_pause(t *testing.T) {
 	shop := pagetest.New()
 	b := visit(t, shop)
+	eval[bool](b, `document.querySelector("`+slowIt+`").mark = true`)
 	b.do(chromedp.Click(chromedp.CSS("#pause")))
 	assert.Equal(t, "paused", eval[string](b, text("#link")))
 	assert.Equal(t, "true", eval[string](b, `document.querySelector("#pause").ariaPressed`))
@@ -181,6 +182,7 @@ func TestPage_pause(t *testing.T) {
 	b.until(text(".time") + ` === "2:23"`)
 	b.until(text("#link") + ` === "live"`)
 	assert.Equal(t, "false", eval[string](b, `document.querySelector("#pause").ariaPressed`))
+	assert.True(t, eval[bool](b, `document.querySelector("`+slowIt+`").mark`), "all has been sent again, and what looks the same was left alone")
 }
 
 // A page that is not seen has no stream, and one again when it is.
