@@ -144,7 +144,7 @@ func TestREADME(t *testing.T) {
 	block := regexp.MustCompile("(?ms)^```go\n(.*?)^```")
 	quickStart := regexp.MustCompile(`(?ms)^// # Quick start$\n//\n(.*?)^//\n// #`)
 	slashes := regexp.MustCompile(`(?m)^//\t?`)
-	source := read(t, "readme_test.go") + read(t, "readme_events_test.go") + read(t, "readme_registry_test.go") + read(t, "readme_saga_test.go")
+	source := read(t, "readme_test.go") + read(t, "readme_events_test.go") + read(t, "readme_registry_test.go") + read(t, "readme_saga_test.go") + read(t, "readme_composed_test.go")
 	for file, pattern := range map[string]*regexp.Regexp{
 		"../README.md":                    block,
 		"../breaker/doc.go":               quickStart,
