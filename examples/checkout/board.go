@@ -21,15 +21,16 @@ type board struct {
 	say   func(at time.Duration, text string)
 
 	mu     sync.Mutex
-	names  map[string]string      // of instances, by address
-	moves  map[string][]page.Span // of breakers, by instance
-	opened map[string]int         // how often, by instance
-	orders map[string]Order       // that were placed, until their runs have ended
-	runs   map[string]*progress   // that have not ended
-	counts page.Orders            // but Running
-	seen   map[string]bool        // orders that are counted as placed
-	ends   map[string]saga.Status // those that are counted as at their end
-	why    map[string]string      // why runs have failed: the step, and what it said
+	names  map[string]string        // of instances, by address
+	moves  map[string][]page.Span   // of breakers, by instance
+	opened map[string]int           // how often, by instance
+	ajar   map[string]time.Duration // when the latest open time of a breaker is over, by instance
+	orders map[string]Order         // that were placed, until their runs have ended
+	runs   map[string]*progress     // that have not ended
+	counts page.Orders              // but Running
+	seen   map[string]bool          // orders that are counted as placed
+	ends   map[string]saga.Status   // those that are counted as at their end
+	why    map[string]string        // why runs have failed: the step, and what it said
 	log    []page.Line
 
 	subscription *eventbus.Subscription
@@ -43,7 +44,7 @@ const (
 func newBoard(plan []saga.StepPlan, say func(time.Duration, string)) *board {
 	return &board{
 		began: time.Now(), plan: plan, names: make(map[string]string), say: say,
-		moves: make(map[string][]page.Span), opened: make(map[string]int),
+		moves: make(map[string][]page.Span), opened: make(map[string]int), ajar: make(map[string]time.Duration),
 		orders: make(map[string]Order), runs: make(map[string]*progress),
 		seen: make(map[string]bool), ends: make(map[string]saga.Status),
 		why: make(map[string]string),
@@ -107,6 +108,7 @@ func (b *board) move(t breaker.Transition) {
 	switch t.To {
 	case breaker.Open:
 		b.opened[id]++
+		b.ajar[id] = b.elapsed(t.At.Add(t.OpenFor))
 		b.line(fmt.Sprintf("%s: breaker opens for %v%s", id, t.OpenFor.Round(time.Millisecond), because(t.Cause)), true)
 	case breaker.Closed:
 		b.line(id+": breaker closes", false)

@@ -51,11 +51,17 @@ func (b *board) tellProgress() {
 		c.Placed, c.Placed-len(b.ends), c.Completed, c.Compensated))
 }
 
-// timeline is what the breaker of an instance was.
+// timeline is what the breaker of an instance was. One that nobody calls tells nothing
+// when its open time is over, but it is half-open then.
 func (b *board) timeline(id string) []page.Span {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return append([]page.Span{{State: breaker.Closed.String()}}, b.moves[id]...)
+	spans := append([]page.Span{{State: breaker.Closed.String()}}, b.moves[id]...)
+	over := b.ajar[id]
+	if spans[len(spans)-1].State == breaker.Open.String() && over < b.elapsed(time.Now()) {
+		spans = append(spans, page.Span{State: breaker.HalfOpen.String(), From: over})
+	}
+	return spans
 }
 
 // View is what the page shows.
