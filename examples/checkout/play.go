@@ -68,10 +68,11 @@ func (s *shop) perform(ctx context.Context, acts []act) (err error) {
 		if !until(ctx, began.Add(a.from)) {
 			break
 		}
+		struck := time.Now() // perhaps late, and then it lasts as long all the same
 		for _, id := range a.instances {
 			s.strike(s.find(id), a.fault, a.to-a.from)
 		}
-		until(ctx, began.Add(a.to))
+		until(ctx, struck.Add(a.to-a.from))
 		for _, id := range a.instances {
 			err = errors.Join(err, s.revive(context.WithoutCancel(ctx), s.find(id)))
 		}
