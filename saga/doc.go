@@ -150,8 +150,9 @@
 //
 // # Testing
 //
-// Fakes for Do and Undo are functions, and RunConfig.Rand makes waits repeatable. Whether
-// steps bear to be repeated, and compensations that there is nothing to undo, Explore of
+// Fakes for Do and Undo are functions, and RunConfig.Rand makes waits repeatable. Run
+// blocks, so that a Mock is moved by another goroutine; examples/testing has the same
+// tests with one and in a bubble. Whether steps bear to be repeated, and compensations that there is nothing to undo, Explore of
 // package sagatest finds out: it has a saga fail and crash everywhere. CheckLaw there
 // checks a journal, and a FaultStore fails as a test says.
 //

@@ -107,8 +107,10 @@
 //
 // # Testing
 //
-// A [MemoryStore] and a testing/synctest bubble, or a *clock.Mock for both Clocks, are
-// all it takes. Package sagatest has more: Explore has a saga fail and crash everywhere,
+// A [MemoryStore] and a testing/synctest bubble are all it takes, or a *clock.Mock for
+// both Clocks within one: elsewhere nobody can tell when everything waits. A second engine
+// on the same store is a restart. Close in a Cleanup: a bubble whose test fails with an
+// engine that is open panics. examples/testing has it all. Package sagatest has more: Explore has a saga fail and crash everywhere,
 // a FaultStore fails as a test says, CheckLaw checks a journal, also one of production,
 // and TestStore a [Store] of your own.
 //
