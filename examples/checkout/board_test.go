@@ -134,7 +134,7 @@ func TestBoard_stuckFirst(t *testing.T) {
 				time.Sleep(time.Second)
 			}
 		}
-		board.tell(t, saga.StatusEvent{Run: "order 17", To: saga.Stuck, Reason: saga.UndoFailed, Cause: errors.New("oops")})
+		board.tell(t, saga.StatusEvent{Run: "order 17", To: saga.Stuck, Reason: saga.ReasonUndoFailed, Cause: errors.New("oops")})
 		var ids []string
 		for _, r := range board.view().Runs {
 			ids = append(ids, r.ID)

@@ -146,7 +146,7 @@ func TestJudge_broken(t *testing.T) {
 			o.ends[o.tally.placed[declined].ID] = ending{status: saga.Compensating}
 		}, []int{ended}, "3 of 4; order-010: compensating"},
 		{"stuck", func(o *outcome) {
-			o.ends[o.tally.placed[broken].ID] = ending{status: saga.Stuck, reason: saga.UndoFailed}
+			o.ends[o.tally.placed[broken].ID] = ending{status: saga.Stuck, reason: saga.ReasonUndoFailed}
 		}, []int{ended}, ": stuck, undo failed"},
 		{"no run", func(o *outcome) { delete(o.ends, o.tally.placed[broken].ID) }, []int{ended}, ": no run"},
 		{"an effect twice, with one key", func(o *outcome) { post(o, booking(o, passed, charges)) }, []int{whole, once, balanced, ledger}, "completed with 2 charges"},

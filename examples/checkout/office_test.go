@@ -73,7 +73,7 @@ func newOffice(t *testing.T, dir string) *officeTest {
 	o := &officeTest{back: &back{keys: make(map[string][]string)}, again: make(map[string]bool), told: make(map[string]int)}
 	topics := newTopics()
 	var err error
-	pace := tempo{10 * time.Second} // with leases that do not expire on a busy machine
+	pace := tempo{10 * time.Second}
 	o.subs, err = subscribe(t.Context(), topics, script{1}, pace, &lines{})
 	require.NoError(t, err)
 	_, err = topics.ended.Subscribe(t.Context(), func(_ context.Context, e Ended) error {
@@ -86,7 +86,7 @@ func newOffice(t *testing.T, dir string) *officeTest {
 	require.NoError(t, err)
 	reg := registry.MustNew(registry.Config{})
 	asker := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	s := &server{id: "orders-1", service: office, reg: reg, tempo: pace, asker: asker}
+	s := &server{id: "orders-1", service: office, reg: reg, tempo: patient, asker: asker}
 	o.orderService = &orderService{
 		dir: dir, topics: topics, tempo: pace, random: script{1}.random("jitter"), orders: make(map[string]Order),
 		door: breaker.MustNew("door", breaker.Config{Initial: breaker.ForcedClosed}), server: s,

@@ -20,7 +20,7 @@ func newServer(t *testing.T, hold chan struct{}) *server {
 	t.Helper()
 	reg := registry.MustNew(registry.Config{})
 	asker := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	s := &server{id: "stock-1", service: "stock", reg: reg, tempo: tempo{10 * time.Second}, asker: asker}
+	s := &server{id: "stock-1", service: "stock", reg: reg, tempo: patient, asker: asker}
 	s.handler = func(over <-chan struct{}) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/hold" {

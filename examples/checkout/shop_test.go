@@ -16,7 +16,7 @@ import (
 // openShop is a shop that is open until the end of the test, with faults that last.
 func openShop(t *testing.T) *shop {
 	t.Helper()
-	s, err := newShop(t.Context(), script{1}, tempo{time.Minute}, t.TempDir(), func(time.Duration, string) {})
+	s, err := newShop(t.Context(), script{1}, patient, t.TempDir(), func(time.Duration, string) {})
 	require.NoError(t, err)
 	require.NoError(t, s.open(t.Context()))
 	t.Cleanup(func() { assert.NoError(t, s.close(context.Background())) })
