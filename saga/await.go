@@ -37,7 +37,7 @@ func (r *run) await(ctx *origin, f *frame, i int) flow {
 		return r.park(f, limit)
 	}
 	if r.pivoted {
-		r.stick(f.path(i), Rejected, context.DeadlineExceeded, ForwardFailed)
+		r.stick(f.path(i), Rejected, context.DeadlineExceeded, ReasonForwardFailed)
 		return stuck
 	}
 	r.fail(f.path(i), Rejected, context.DeadlineExceeded)

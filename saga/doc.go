@@ -99,9 +99,9 @@
 //     undoes anything, and contexts no longer follow the caller's.
 //   - G21: A pivot that is rejected and not tainted is a failure like any other. A
 //     tainted one is tried again, and only success or Probe settles it. If there is
-//     no attempt left, or the run's time is over, the run is stuck (PivotUnknown).
+//     no attempt left, or the run's time is over, the run is stuck (ReasonPivotUnknown).
 //   - G22: A step after the pivot is tried again; Reject, or its own Attempts used
-//     up, makes the run stuck (ForwardFailed).
+//     up, makes the run stuck (ReasonForwardFailed).
 //   - G23: Compensation as a whole, and the work from the pivot on once the context
 //     has ended or an attempt has failed, may take RunConfig.Grace. Then contexts
 //     end with cause context.DeadlineExceeded, nothing more starts, and the error is

@@ -55,7 +55,7 @@ func (e *Error) Error() string {
 		fmt.Fprintf(&b, "%v ", e.Err)
 	}
 	fmt.Fprintf(&b, "(%s", e.Status)
-	if e.Reason != NoReason {
+	if e.Reason != ReasonNone {
 		fmt.Fprintf(&b, ", %s", e.Reason)
 	}
 	b.WriteString(")")

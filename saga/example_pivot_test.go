@@ -77,11 +77,11 @@ func ExampleReason() {
 	var failed *saga.Error
 	if errors.As(err, &failed) && failed.Status == saga.Stuck {
 		switch failed.Reason {
-		case saga.PivotUnknown:
+		case saga.ReasonPivotUnknown:
 			fmt.Println("find out whether", failed.Step, "took effect")
-		case saga.ForwardFailed:
+		case saga.ReasonForwardFailed:
 			fmt.Println("do by hand:", failed.Step, "because", failed.Err)
-		case saga.UndoFailed:
+		case saga.ReasonUndoFailed:
 			fmt.Println("undo by hand:", failed.Undo)
 		default:
 			fmt.Println(failed) // the engine knows some more

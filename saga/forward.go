@@ -104,7 +104,7 @@ func (r *run) cut(f *frame, i int, cause error) flow {
 		return halt
 	}
 	if r.pivoted {
-		r.stick(f.path(i), Rejected, cause, ForwardFailed)
+		r.stick(f.path(i), Rejected, cause, ReasonForwardFailed)
 		return stuck
 	}
 	r.fail("", Unknown, cause)
@@ -114,7 +114,7 @@ func (r *run) cut(f *frame, i int, cause error) flow {
 // broken ends the forward part at a step whose definition panicked.
 func (r *run) broken(f *frame, i int, o Outcome, err error) flow {
 	if r.pivoted {
-		r.stick(f.path(i), o, err, ForwardFailed)
+		r.stick(f.path(i), o, err, ReasonForwardFailed)
 		return stuck
 	}
 	r.fail(f.path(i), o, err)

@@ -63,7 +63,7 @@ func TestG24_CallerLeaves(t *testing.T) {
 			if errors.Is(c.answer, errDeclined) {
 				step = "b"
 			}
-			_ = ended(t, err, saga.Compensated, saga.NoReason, step, errOther)
+			_ = ended(t, err, saga.Compensated, saga.ReasonNone, step, errOther)
 			if c.answer != nil {
 				assert.ErrorIs(t, err, c.answer)
 			}
@@ -97,7 +97,7 @@ func TestG24_LeavesDuringAWait(t *testing.T) {
 			ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, errOther)
 			err := saga.MustNew("checkout", steps(s)).Run(ctx, &state{})
 			cancel()
-			_ = ended(t, err, saga.Compensated, saga.NoReason, "", errOther)
+			_ = ended(t, err, saga.Compensated, saga.ReasonNone, "", errOther)
 			assert.Equal(t, []string{"do a", "do b", "undo b", "undo a"}, s.trace(), name)
 			assert.Equal(t, time.Minute, time.Since(s.begun), name)
 		}
@@ -114,7 +114,7 @@ func TestG25_NobodyIsLeftBehind(t *testing.T) {
 			return ctx.Err()
 		}))
 		deaf.Timeout = time.Second
-		_ = ended(t, run(t, saga.RunConfig{}, deaf), saga.Compensated, saga.NoReason, "a", context.DeadlineExceeded)
+		_ = ended(t, run(t, saga.RunConfig{}, deaf), saga.Compensated, saga.ReasonNone, "a", context.DeadlineExceeded)
 		assert.Equal(t, time.Hour, time.Since(s.begun))
 	})
 }
@@ -171,7 +171,7 @@ func TestG26_Timeout(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newScript()
 				def := saga.MustNewWith(saga.Spec[state]{Name: "checkout", Steps: steps(s), Timeout: time.Minute})
-				_ = ended(t, def.Run(t.Context(), &state{}), saga.Compensated, saga.NoReason, "", context.DeadlineExceeded)
+				_ = ended(t, def.Run(t.Context(), &state{}), saga.Compensated, saga.ReasonNone, "", context.DeadlineExceeded)
 				assert.Equal(t, []string{"do a", "do b", "undo b", "undo a"}, s.trace())
 				assert.Equal(t, time.Minute, time.Since(s.begun))
 			})
@@ -216,7 +216,7 @@ func TestG15_TimeoutWithin(t *testing.T) {
 		sub := saga.MustNewWith(saga.Spec[state]{Name: "sub", Steps: []saga.Step[state]{s.step("b", hangs())}, Timeout: time.Second})
 		in := saga.Sub(saga.Step[state]{Name: "in"}, sub, func(s *state) state { return *s }, nil)
 		a := s.step("a", deed(func(context.Context, *state) error { time.Sleep(time.Hour); return nil }))
-		_ = ended(t, run(t, saga.RunConfig{}, a, in, s.step("c")), saga.Compensated, saga.NoReason, "", context.DeadlineExceeded)
+		_ = ended(t, run(t, saga.RunConfig{}, a, in, s.step("c")), saga.Compensated, saga.ReasonNone, "", context.DeadlineExceeded)
 		assert.Equal(t, []string{"do a", "do b", "undo b", "undo a"}, s.trace())
 		assert.Equal(t, time.Hour+time.Second, time.Since(s.begun))
 	})
@@ -249,7 +249,7 @@ func TestG25_Mock(t *testing.T) {
 			synctest.Wait()
 			assert.Len(t, s.trace(), step.want, "after %v more", step.d)
 		}
-		_ = ended(t, <-over, saga.Compensated, saga.NoReason, "b", context.DeadlineExceeded)
+		_ = ended(t, <-over, saga.Compensated, saga.ReasonNone, "b", context.DeadlineExceeded)
 	})
 }
 

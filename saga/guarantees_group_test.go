@@ -77,7 +77,7 @@ func TestG14_AChildFails(t *testing.T) {
 		refused := s.step("refused", deed(func(context.Context, *state) error { time.Sleep(time.Second); return rejected }))
 		g := group("g", deaf, refused, s.step("late"))
 		g.Limit = 2
-		e := ended(t, run(t, saga.RunConfig{}, s.step("a"), g), saga.Compensated, saga.NoReason, "g/refused", errDeclined)
+		e := ended(t, run(t, saga.RunConfig{}, s.step("a"), g), saga.Compensated, saga.ReasonNone, "g/refused", errDeclined)
 		assert.Empty(t, e.Undo)
 		assert.Equal(t, []string{"do a", "undo deaf", "undo a"}, slices.DeleteFunc(s.trace(), func(l string) bool { return strings.HasPrefix(l, "do ") && l != "do a" }))
 		assert.NotContains(t, s.trace(), "do late")
@@ -250,7 +250,7 @@ func TestG19_AllUndoFailures(t *testing.T) {
 		return step
 	}
 	e := ended(t, run(t, saga.RunConfig{}, s.step("a"), bad("b", errDown), group("g", bad("x", rejected), s.step("y")), bad("c", saga.RetryAfter(rejected, 1)), s.step("d", errOther)),
-		saga.Stuck, saga.UndoFailed, "d", errOther)
+		saga.Stuck, saga.ReasonUndoFailed, "d", errOther)
 	var failed []string
 	for _, u := range e.Undo {
 		failed = append(failed, fmt.Sprintf("%s %d %v", u.Step, u.Attempts, u.Outcome))

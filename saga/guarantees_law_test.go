@@ -70,7 +70,7 @@ func TestG4_Law(t *testing.T) {
 				require.NoError(t, err)
 				return
 			}
-			e := ended(t, err, saga.Compensated, saga.NoReason, c.step, c.err)
+			e := ended(t, err, saga.Compensated, saga.ReasonNone, c.step, c.err)
 			assert.Empty(t, e.Undo)
 		})
 	}
@@ -177,7 +177,7 @@ func TestG12_When(t *testing.T) {
 	g.When = func(*state) bool { asked["g"]++; return true }
 	never := when(s.step("never"), true)
 	err := run(t, saga.RunConfig{}, a, b, in, c, g, s.step("d", rejected), never)
-	_ = ended(t, err, saga.Compensated, saga.NoReason, "d", errDeclined)
+	_ = ended(t, err, saga.Compensated, saga.ReasonNone, "d", errDeclined)
 	assert.Equal(t, []string{"do b", "do b", "do c", "do x", "do d", "undo x", "undo c", "undo b"}, s.trace())
 	assert.Equal(t, map[string]int{"a": 1, "b": 1, "in": 1, "c": 1, "g": 1, "y": 1}, asked)
 }

@@ -79,7 +79,7 @@ func TestG5_ClassifyOfTheSpec(t *testing.T) {
 		Name: "checkout", Steps: []saga.Step[state]{gone, s.step("skipped", errDown), own},
 		Classify: func(error) error { return nil },
 	})
-	e := ended(t, def.Run(bg, &state{}), saga.Compensated, saga.NoReason, "b", errDown)
+	e := ended(t, def.Run(bg, &state{}), saga.Compensated, saga.ReasonNone, "b", errDown)
 	assert.Empty(t, e.Undo)
 	assert.Equal(t, []string{"do a", "do skipped", "do b", "undo b", "undo skipped", "undo a"}, s.trace())
 }
@@ -172,7 +172,7 @@ func TestG7_Attempts(t *testing.T) {
 			step := s.step("a", errDown)
 			step.Undo = s.acts("undo a", errOther)
 			step.Retry, step.UndoRetry = c.do, c.undo
-			e := ended(t, run(t, c.cfg, step), saga.Stuck, saga.UndoFailed, "a", errDown)
+			e := ended(t, run(t, c.cfg, step), saga.Stuck, saga.ReasonUndoFailed, "a", errDown)
 			require.Len(t, e.Undo, 1)
 			assert.Equal(t, saga.UndoFailure{Step: "a", Outcome: saga.Unknown, Attempts: c.undos, Err: errOther}, e.Undo[0])
 			assert.NotErrorIs(t, e, errOther, "it is no cause")
@@ -286,7 +286,7 @@ func TestG9_ProbeGoesWrong(t *testing.T) {
 			}
 		}
 		err := saga.MustNew("checkout", []saga.Step[state]{step}).Run(ctx, &state{})
-		_ = ended(t, err, saga.Compensated, saga.NoReason, "a", errDown)
+		_ = ended(t, err, saga.Compensated, saga.ReasonNone, "a", errDown)
 		assert.Equal(t, []string{"do a", "probe", "do a", "probe", "undo a"}, s.trace())
 		assert.Equal(t, time.Second, time.Since(s.begun))
 	})

@@ -31,7 +31,7 @@ func TestG28_PanicOfDo(t *testing.T) {
 	b.Retry = patient(9)
 	e := unwound(t, s.step("a"), b, s.step("c"))
 	assert.Equal(t, []string{"do a", "do b", "undo b", "undo a"}, s.trace())
-	_ = ended(t, e, saga.Compensated, saga.NoReason, "b", errOther)
+	_ = ended(t, e, saga.Compensated, saga.ReasonNone, "b", errOther)
 	assert.Equal(t, saga.Unknown, e.Outcome)
 	var p *saga.PanicError
 	require.ErrorAs(t, e, &p)
@@ -61,13 +61,13 @@ func TestG28_PanicWithin(t *testing.T) {
 func TestG28_PanicFromThePivotOn(t *testing.T) {
 	s := newScript()
 	e := unwound(t, s.step("a"), s.pivot("b", panics("boom")), s.bare("c"))
-	assert.Equal(t, saga.PivotUnknown, e.Reason)
+	assert.Equal(t, saga.ReasonPivotUnknown, e.Reason)
 	assert.ErrorIs(t, e, saga.ErrStuck)
 	assert.Equal(t, []string{"do a", "do b"}, s.trace())
 
 	s = newScript()
 	e = unwound(t, s.step("a"), s.pivot("b"), s.bare("c", panics("boom")))
-	assert.Equal(t, saga.ForwardFailed, e.Reason)
+	assert.Equal(t, saga.ReasonForwardFailed, e.Reason)
 	assert.Equal(t, []string{"do a", "do b", "do c"}, s.trace())
 }
 
@@ -124,7 +124,7 @@ func TestG28_PanicOfTheDefinition(t *testing.T) {
 			}
 			s = newScript()
 			e = unwound(t, s.pivot("a"), brokenWith(s.bare, func() { panic(errOther) })[name])
-			assert.Equal(t, saga.ForwardFailed, e.Reason)
+			assert.Equal(t, saga.ReasonForwardFailed, e.Reason)
 		})
 	}
 }
@@ -152,7 +152,7 @@ func TestG28_PanicOfClone(t *testing.T) {
 		assert.Subset(t, want, s.trace())
 		assert.Len(t, s.trace(), len(want))
 		if after > 0 {
-			assert.Equal(t, saga.UndoFailed, e.Reason)
+			assert.Equal(t, saga.ReasonUndoFailed, e.Reason)
 			require.Len(t, e.Undo, 1)
 			assert.Equal(t, "g/x", e.Undo[0].Step)
 			assert.Zero(t, e.Undo[0].Attempts)
@@ -166,7 +166,7 @@ func TestG28_PanicOfUndo(t *testing.T) {
 	b := s.step("b")
 	b.Undo = s.acts("undo b", panics("boom"), nil)
 	b.UndoRetry = patient(2)
-	e := ended(t, run(t, saga.RunConfig{}, s.step("a"), b, s.step("c", rejected)), saga.Compensated, saga.NoReason, "c", errDeclined)
+	e := ended(t, run(t, saga.RunConfig{}, s.step("a"), b, s.step("c", rejected)), saga.Compensated, saga.ReasonNone, "c", errDeclined)
 	assert.Empty(t, e.Undo)
 	assert.Equal(t, []string{"do a", "do b", "do c", "undo b", "undo b", "undo a"}, s.trace())
 

@@ -49,7 +49,7 @@ func TestG22_ForwardFailed(t *testing.T) {
 			last := s.bare("c", c.answers...)
 			last.Retry = c.retry
 			err := run(t, saga.RunConfig{Retry: patient(1)}, s.step("a"), s.pivot("b"), last, s.bare("d"))
-			e := ended(t, err, saga.Stuck, saga.ForwardFailed, "c", c.cause)
+			e := ended(t, err, saga.Stuck, saga.ReasonForwardFailed, "c", c.cause)
 			assert.Equal(t, c.is, e.Outcome)
 			assert.Empty(t, e.Undo)
 			assert.Len(t, s.trace(), 2+c.dos)
@@ -181,7 +181,7 @@ func TestG21_Pivot(t *testing.T) {
 			case saga.Completed:
 				require.NoError(t, err)
 			case saga.Stuck:
-				e := ended(t, err, saga.Stuck, saga.PivotUnknown, "b", errDown)
+				e := ended(t, err, saga.Stuck, saga.ReasonPivotUnknown, "b", errDown)
 				assert.Equal(t, saga.Unknown, e.Outcome)
 			default:
 				assert.Equal(t, c.status, failure(t, err).Status)
@@ -210,7 +210,7 @@ func TestG21_TaintedPivotAndTheEnd(t *testing.T) {
 		p := s.pivot("b", errDown)
 		p.Retry = saga.Retry{Wait: time.Second, NoJitter: true, Factor: 1}
 		def := saga.MustNewWith(saga.Spec[state]{Name: "checkout", Steps: []saga.Step[state]{s.step("a"), p}, Timeout: 5 * time.Second})
-		e := ended(t, def.Run(t.Context(), &state{}), saga.Stuck, saga.PivotUnknown, "b", context.DeadlineExceeded)
+		e := ended(t, def.Run(t.Context(), &state{}), saga.Stuck, saga.ReasonPivotUnknown, "b", context.DeadlineExceeded)
 		require.ErrorIs(t, e, errDown)
 		assert.Equal(t, 4*time.Second, time.Since(s.begun), "the next attempt would be too late")
 	})
@@ -230,7 +230,7 @@ func TestG23_Grace(t *testing.T) {
 					slow := s.step("b")
 					slow.Undo = s.acts("undo b", hangs())
 					e := ended(t, run(t, saga.RunConfig{Grace: grace}, s.step("a"), slow, s.step("c"), s.step("d", rejected)),
-						saga.Stuck, saga.UndoFailed, "d", errDeclined)
+						saga.Stuck, saga.ReasonUndoFailed, "d", errDeclined)
 					assert.Equal(t, []saga.UndoFailure{
 						{Step: "b", Outcome: saga.Applied, Attempts: 1, Err: context.DeadlineExceeded},
 						{Step: "a", Outcome: saga.Applied, Attempts: 0, Err: context.DeadlineExceeded},
@@ -245,7 +245,7 @@ func TestG23_Grace(t *testing.T) {
 					slow := s.bare("b", deed(func(context.Context, *state) error { time.Sleep(24 * time.Hour); return errDown }), hangs())
 					slow.Retry = saga.Retry{Wait: -1}
 					e := ended(t, run(t, saga.RunConfig{Grace: grace}, s.pivot("a"), slow, s.bare("c")),
-						saga.Stuck, saga.ForwardFailed, "b", context.DeadlineExceeded)
+						saga.Stuck, saga.ReasonForwardFailed, "b", context.DeadlineExceeded)
 					assert.Equal(t, saga.Unknown, e.Outcome)
 					assert.Equal(t, []string{"do a", "do b", "do b"}, s.trace())
 					assert.Equal(t, 24*time.Hour+limit, time.Since(s.begun))
@@ -257,7 +257,7 @@ func TestG23_Grace(t *testing.T) {
 					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 					defer cancel()
 					def := saga.MustNew("checkout", []saga.Step[state]{s.pivot("a"), s.bare("b", hangs())})
-					_ = ended(t, def.RunWith(ctx, saga.RunConfig{Grace: grace}, &state{}), saga.Stuck, saga.ForwardFailed, "b", context.DeadlineExceeded)
+					_ = ended(t, def.RunWith(ctx, saga.RunConfig{Grace: grace}, &state{}), saga.Stuck, saga.ReasonForwardFailed, "b", context.DeadlineExceeded)
 					assert.Equal(t, time.Minute+limit, time.Since(s.begun))
 				})
 			})
@@ -266,7 +266,7 @@ func TestG23_Grace(t *testing.T) {
 					s := newScript()
 					p := s.pivot("b", errDown, hangs())
 					p.Retry = saga.Retry{Wait: -1}
-					_ = ended(t, run(t, saga.RunConfig{Grace: grace}, s.step("a"), p), saga.Stuck, saga.PivotUnknown, "b", context.DeadlineExceeded)
+					_ = ended(t, run(t, saga.RunConfig{Grace: grace}, s.step("a"), p), saga.Stuck, saga.ReasonPivotUnknown, "b", context.DeadlineExceeded)
 					assert.Equal(t, limit, time.Since(s.begun))
 				})
 			})
@@ -280,6 +280,6 @@ func TestG23_NoLimit(t *testing.T) {
 		s := newScript()
 		slow := s.step("a")
 		slow.Undo = s.acts("undo a", deed(func(context.Context, *state) error { time.Sleep(1000 * time.Hour); return nil }))
-		_ = ended(t, run(t, saga.RunConfig{Grace: -1}, slow, s.step("b", rejected)), saga.Compensated, saga.NoReason, "b", errDeclined)
+		_ = ended(t, run(t, saga.RunConfig{Grace: -1}, slow, s.step("b", rejected)), saga.Compensated, saga.ReasonNone, "b", errDeclined)
 	})
 }

@@ -175,7 +175,7 @@ func TestG27_ExtremeLimits(t *testing.T) {
 					sub := saga.Sub(saga.Step[state]{Name: "i"}, saga.MustNewWith(spec), func(*state) state { return state{} }, nil)
 					spec.Steps = []saga.Step[state]{step("a", slow), sub, step("c", rejected)}
 					err := saga.MustNewWith(spec).RunWith(t.Context(), saga.RunConfig{Clock: c, Grace: d}, &state{})
-					assert.Empty(t, ended(t, err, saga.Compensated, saga.NoReason, "c", errDeclined).Undo)
+					assert.Empty(t, ended(t, err, saga.Compensated, saga.ReasonNone, "c", errDeclined).Undo)
 					assert.Equal(t, []string{"do a", "do b", "do c", "undo b", "undo a"}, s.trace())
 
 					s = newScript()
@@ -235,7 +235,7 @@ func TestG27_ExtremeWaits(t *testing.T) {
 					spec := saga.Spec[state]{Name: "checkout", Timeout: timeout, Steps: []saga.Step[state]{step(s)}}
 					err := saga.MustNewWith(spec).RunWith(ctx, saga.RunConfig{Rand: last(math.MaxUint64)}, &state{})
 					cancel()
-					assert.Empty(t, ended(t, err, saga.Compensated, saga.NoReason, "", errOther).Undo)
+					assert.Empty(t, ended(t, err, saga.Compensated, saga.ReasonNone, "", errOther).Undo)
 					if name == "Factor" {
 						assert.Equal(t, []string{"do a", "do a", "undo a"}, s.trace())
 						continue

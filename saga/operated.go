@@ -13,7 +13,7 @@ func (r *run) operated(e *core.Event) error {
 	case "resume":
 		if r.status = Running; r.undoing {
 			r.status = Compensating
-			r.failure.Status, r.failure.Reason, r.failure.Undo = Compensating, NoReason, nil
+			r.failure.Status, r.failure.Reason, r.failure.Undo = Compensating, ReasonNone, nil
 		} else {
 			r.failure, r.insisted = nil, r.doubt
 		}
@@ -31,7 +31,7 @@ func (r *run) operated(e *core.Event) error {
 		if r.status = Running; r.undoing {
 			m.undo, r.status = undone, Compensating
 			m.more.undoOpen, m.more.crashes = false, 0
-			r.failure.Status, r.failure.Reason = Compensating, NoReason
+			r.failure.Status, r.failure.Reason = Compensating, ReasonNone
 			r.failure.Undo = slices.DeleteFunc(r.failure.Undo, func(u UndoFailure) bool { return u.Step == e.Step })
 			return nil
 		}

@@ -51,7 +51,7 @@ func (p position) overdue() verdict {
 // reason is why a run is stuck at a step.
 func (p position) reason() Reason {
 	if p.pivoted {
-		return ForwardFailed
+		return ReasonForwardFailed
 	}
-	return PivotUnknown
+	return ReasonPivotUnknown
 }

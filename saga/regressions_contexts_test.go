@@ -105,7 +105,7 @@ func TestG23_ProbeWithinTheGrace(t *testing.T) {
 					}
 					return saga.Unknown, nil
 				}
-				assert.Equal(t, saga.PivotUnknown, failure(t, run(t, saga.RunConfig{}, p)).Reason)
+				assert.Equal(t, saga.ReasonPivotUnknown, failure(t, run(t, saga.RunConfig{}, p)).Reason)
 				assert.Equal(t, c.want, s.trace())
 				assert.Equal(t, c.took, time.Since(s.begun))
 			})
@@ -126,7 +126,7 @@ func TestG9_ProbeThatHangs(t *testing.T) {
 		}
 		a := s.step("a")
 		a.Undo = s.acts("undo a", deed(func(ctx context.Context, _ *state) error { time.Sleep(time.Second - 1); return ctx.Err() }))
-		e := ended(t, run(t, saga.RunConfig{Grace: time.Second}, a, b), saga.Compensated, saga.NoReason, "b", errDown)
+		e := ended(t, run(t, saga.RunConfig{Grace: time.Second}, a, b), saga.Compensated, saga.ReasonNone, "b", errDown)
 		assert.Empty(t, e.Undo)
 		assert.Equal(t, 2*time.Second-1, time.Since(s.begun))
 	})
@@ -140,7 +140,7 @@ func TestG14_ChildrenAfterADoubt(t *testing.T) {
 		p := s.pivot("p", errDown, nil)
 		p.Retry = saga.Retry{Wait: -1}
 		refused := s.bare("refused", deed(func(context.Context, *state) error { time.Sleep(time.Second); return rejected }))
-		e := ended(t, run(t, saga.RunConfig{Grace: time.Hour}, p, group("g", s.bare("x", hangs()), refused)), saga.Stuck, saga.ForwardFailed, "g/refused", errDeclined)
+		e := ended(t, run(t, saga.RunConfig{Grace: time.Hour}, p, group("g", s.bare("x", hangs()), refused)), saga.Stuck, saga.ReasonForwardFailed, "g/refused", errDeclined)
 		assert.Equal(t, saga.Rejected, e.Outcome)
 		assert.Equal(t, time.Second, time.Since(s.begun))
 	})
@@ -238,7 +238,7 @@ func TestG21_LeavesAfterProbe(t *testing.T) {
 		p.Retry = saga.Retry{Attempts: 9, Wait: -1}
 		p.Probe = func(context.Context, *state) (saga.Outcome, error) { return saga.Rejected, nil }
 		err := saga.MustNew("checkout", []saga.Step[state]{s.step("a"), p}).Run(ctx, &state{})
-		e := ended(t, err, saga.Compensated, saga.NoReason, "p", errOther)
+		e := ended(t, err, saga.Compensated, saga.ReasonNone, "p", errOther)
 		assert.Equal(t, saga.Rejected, e.Outcome)
 		assert.Equal(t, []string{"do a", "do p", "do p", "undo a"}, s.trace())
 	})

@@ -101,6 +101,6 @@ func TestG29_ExitOfStepDoneOfThePivot(t *testing.T) {
 		aside(func() { _ = run(t, saga.RunConfig{Hooks: hooks}, s.step("a"), wrap(s.pivot("p")), s.bare("c")) })
 		assert.Equal(t, []string{"do a", "do p"}, s.trace(), name)
 		assert.Equal(t, saga.Stuck, last.To, name)
-		assert.Equal(t, saga.ForwardFailed, last.Reason, name)
+		assert.Equal(t, saga.ReasonForwardFailed, last.Reason, name)
 	}
 }

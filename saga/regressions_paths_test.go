@@ -38,7 +38,7 @@ func TestG22_AChildFailsAfterThePivot(t *testing.T) {
 		hanging := s.bare("hanging", hangs())
 		hanging.Retry = saga.Retry{Wait: -1}
 		g := group("g", inner("i", s.bare("x", slow), s.bare("y")), refused, hanging)
-		e := ended(t, run(t, saga.RunConfig{Grace: -1}, s.pivot("p"), g, s.bare("z")), saga.Stuck, saga.ForwardFailed, "g/refused", errDeclined)
+		e := ended(t, run(t, saga.RunConfig{Grace: -1}, s.pivot("p"), g, s.bare("z")), saga.Stuck, saga.ReasonForwardFailed, "g/refused", errDeclined)
 		assert.Equal(t, saga.Rejected, e.Outcome)
 		trace := s.trace()
 		slices.Sort(trace)
@@ -79,7 +79,7 @@ func TestG26_OverBeforeTheFirstStepWithin(t *testing.T) {
 			s.step("a"), saga.Sub(saga.Step[state]{Name: "i"}, saga.MustNewWith(saga.Spec[state]{Name: "i", Timeout: time.Hour, Steps: []saga.Step[state]{s.step("b")}}), late, nil),
 		}})
 		err := def.RunWith(t.Context(), saga.RunConfig{Clock: mock}, &state{})
-		assert.Empty(t, ended(t, err, saga.Compensated, saga.NoReason, "", context.DeadlineExceeded).Undo)
+		assert.Empty(t, ended(t, err, saga.Compensated, saga.ReasonNone, "", context.DeadlineExceeded).Undo)
 		assert.Equal(t, []string{"do a", "undo a"}, s.trace())
 	})
 }
@@ -99,7 +99,7 @@ func TestG19_FailedBeforeAnExit(t *testing.T) {
 	assert.False(t, returned)
 	assert.Nil(t, panicked)
 	assert.Equal(t, []string{"do a", "do b", "do c", "do d", "undo c", "undo b", "undo b", "undo a", "undo a"}, s.trace())
-	assert.Equal(t, saga.UndoFailed, last.Reason)
+	assert.Equal(t, saga.ReasonUndoFailed, last.Reason)
 }
 
 // G29, G45: a Status hook that exits when the run goes back is told once, and holds up

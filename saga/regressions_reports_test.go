@@ -36,7 +36,7 @@ func TestG28_WhatIsSaidOfThePanic(t *testing.T) {
 	s := newScript()
 	failing := s.step("x", errDown)
 	failing.Merge = func(_, _ *state) { panic("boom") }
-	e := ended(t, run(t, saga.RunConfig{}, group("g", failing)), saga.Compensated, saga.NoReason, "g/x", errDown)
+	e := ended(t, run(t, saga.RunConfig{}, group("g", failing)), saga.Compensated, saga.ReasonNone, "g/x", errDown)
 	assert.Equal(t, saga.Unknown, e.Outcome, "of the first failure")
 }
 
@@ -66,7 +66,7 @@ func TestG23_WhatDidNotBegin(t *testing.T) {
 		b := s.bare("b", errDown, passes(mock, time.Minute, nil))
 		b.Retry = saga.Retry{Wait: -1}
 		err := run(t, saga.RunConfig{Clock: mock, Grace: time.Minute}, s.pivot("a"), b, next(s))
-		e := ended(t, err, saga.Stuck, saga.ForwardFailed, "c", context.DeadlineExceeded)
+		e := ended(t, err, saga.Stuck, saga.ReasonForwardFailed, "c", context.DeadlineExceeded)
 		assert.Equal(t, saga.Rejected, e.Outcome, name)
 		assert.Equal(t, []string{"do a", "do b", "do b"}, s.trace(), name)
 	}
@@ -79,7 +79,7 @@ func TestG23_SleepAfterThePivot(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		def := saga.MustNew("checkout", []saga.Step[state]{s.pivot("a"), saga.Sleep(saga.Step[state]{Name: "s"}, time.Hour), s.bare("c")})
-		e := ended(t, def.RunWith(ctx, saga.RunConfig{Grace: time.Second}, &state{}), saga.Stuck, saga.ForwardFailed, "s", context.DeadlineExceeded)
+		e := ended(t, def.RunWith(ctx, saga.RunConfig{Grace: time.Second}, &state{}), saga.Stuck, saga.ReasonForwardFailed, "s", context.DeadlineExceeded)
 		assert.Equal(t, saga.Rejected, e.Outcome)
 		assert.Equal(t, time.Minute+time.Second, time.Since(s.begun))
 		assert.Equal(t, []string{"do a"}, s.trace())
@@ -161,7 +161,7 @@ func TestG6_NoPointInWaitingWithATaint(t *testing.T) {
 		a := s.step("a", saga.RetryAfter(errDown, time.Minute))
 		a.Retry = patient(2)
 		def := saga.MustNewWith(saga.Spec[state]{Name: "checkout", Timeout: time.Minute, Steps: []saga.Step[state]{a}})
-		e := ended(t, def.Run(t.Context(), &state{}), saga.Compensated, saga.NoReason, "", context.DeadlineExceeded)
+		e := ended(t, def.Run(t.Context(), &state{}), saga.Compensated, saga.ReasonNone, "", context.DeadlineExceeded)
 		assert.Equal(t, saga.Unknown, e.Outcome)
 		require.ErrorIs(t, e, errDown)
 		assert.Zero(t, time.Since(s.begun))
@@ -194,7 +194,7 @@ func TestG28_PanicAfterTheFirstFailure(t *testing.T) {
 		y.Merge = func(_, _ *state) { panic("boom") }
 		var told []string
 		hooks := saga.Hooks{Fault: func(_ context.Context, f saga.FaultEvent) { told = append(told, f.Op+" "+f.Err.Error()) }}
-		e := ended(t, run(t, saga.RunConfig{Hooks: hooks}, group("g", x, y)), saga.Compensated, saga.NoReason, "g/x", errDown)
+		e := ended(t, run(t, saga.RunConfig{Hooks: hooks}, group("g", x, y)), saga.Compensated, saga.ReasonNone, "g/x", errDown)
 		assert.Empty(t, e.Undo)
 		assert.Equal(t, []string{"step g/y: Merge: saga: panic: boom"}, told)
 	})

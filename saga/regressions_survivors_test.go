@@ -20,7 +20,7 @@ func TestG9_ReadOnlyIsNotAskedAbout(t *testing.T) {
 	a := s.bare("a", errDown)
 	a.ReadOnly, a.Retry = true, patient(2)
 	a.Probe = func(context.Context, *state) (saga.Outcome, error) { s.note("probe"); return saga.Applied, nil }
-	e := ended(t, run(t, saga.RunConfig{}, a), saga.Compensated, saga.NoReason, "a", errDown)
+	e := ended(t, run(t, saga.RunConfig{}, a), saga.Compensated, saga.ReasonNone, "a", errDown)
 	assert.Equal(t, saga.Unknown, e.Outcome)
 	assert.Equal(t, []string{"do a", "do a"}, s.trace())
 }
@@ -53,7 +53,7 @@ func TestG29_ExitOfAChildAfterThePivot(t *testing.T) {
 		s := newScript()
 		e := unwound(t, s.step("a"), s.pivot("p"), group("g", exit(s)), s.bare("d"))
 		assert.Equal(t, saga.Stuck, e.Status, name)
-		assert.Equal(t, saga.ForwardFailed, e.Reason, name)
+		assert.Equal(t, saga.ReasonForwardFailed, e.Reason, name)
 		assert.Equal(t, "g/c", e.Step, name)
 		assert.Equal(t, []string{"do a", "do p", "do c"}, s.trace(), name)
 	}
@@ -62,8 +62,8 @@ func TestG29_ExitOfAChildAfterThePivot(t *testing.T) {
 // G21, G22, G29: why a run is stuck whose goroutine exits.
 func TestG29_ReasonOfAnExit(t *testing.T) {
 	for want, steps := range map[saga.Reason]func(s *script) []saga.Step[state]{
-		saga.PivotUnknown:  func(s *script) []saga.Step[state] { return []saga.Step[state]{s.pivot("p", exits())} },
-		saga.ForwardFailed: func(s *script) []saga.Step[state] { return []saga.Step[state]{s.pivot("p"), s.bare("c", exits())} },
+		saga.ReasonPivotUnknown:  func(s *script) []saga.Step[state] { return []saga.Step[state]{s.pivot("p", exits())} },
+		saga.ReasonForwardFailed: func(s *script) []saga.Step[state] { return []saga.Step[state]{s.pivot("p"), s.bare("c", exits())} },
 	} {
 		s := newScript()
 		var last saga.StatusEvent
@@ -82,7 +82,7 @@ func TestG14_TwoRefusals(t *testing.T) {
 			return saga.Reject(errOther)
 		}))
 		refused := s.step("refused", deed(func(context.Context, *state) error { time.Sleep(time.Second); return rejected }))
-		e := ended(t, run(t, saga.RunConfig{}, s.step("a"), group("g", x, refused)), saga.Compensated, saga.NoReason, "g/refused", errDeclined)
+		e := ended(t, run(t, saga.RunConfig{}, s.step("a"), group("g", x, refused)), saga.Compensated, saga.ReasonNone, "g/refused", errDeclined)
 		assert.Empty(t, e.Undo)
 		trace := s.trace()
 		slices.Sort(trace)

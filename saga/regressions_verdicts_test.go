@@ -27,7 +27,7 @@ func TestG8_CauseOfASibling(t *testing.T) {
 				s := newScript()
 				refused := s.bare("refused", deed(func(context.Context, *state) error { time.Sleep(time.Second); return end }))
 				e := ended(t, run(t, saga.RunConfig{}, group("g", s.step("x", hangs()), refused)),
-					saga.Compensated, saga.NoReason, "g/refused", errDeclined)
+					saga.Compensated, saga.ReasonNone, "g/refused", errDeclined)
 				assert.Equal(t, saga.Rejected, e.Outcome)
 				assert.Contains(t, s.trace(), "undo x", "nobody knows whether it was applied")
 			})
@@ -56,7 +56,7 @@ func TestG9_OutcomeAfterProbe(t *testing.T) {
 			a := s.bare("a", errDown)
 			a.Pivot = pivot
 			a.Probe = func(context.Context, *state) (saga.Outcome, error) { return saga.Rejected, nil }
-			e := ended(t, run(t, saga.RunConfig{}, a), saga.Compensated, saga.NoReason, "a", errDown)
+			e := ended(t, run(t, saga.RunConfig{}, a), saga.Compensated, saga.ReasonNone, "a", errDown)
 			assert.Equal(t, saga.Rejected, e.Outcome)
 		})
 	}
@@ -111,7 +111,7 @@ func TestG7_UndoWithoutLimit(t *testing.T) {
 				}
 			}}
 			b := saga.Step[state]{Name: "b", Do: func(context.Context, *state) error { return rejected }}
-			assert.Empty(t, ended(t, run(t, saga.RunConfig{Hooks: hooks}, a, b), saga.Compensated, saga.NoReason, "b", errDeclined).Undo)
+			assert.Empty(t, ended(t, run(t, saga.RunConfig{Hooks: hooks}, a, b), saga.Compensated, saga.ReasonNone, "b", errDeclined).Undo)
 			assert.Equal(t, map[time.Duration]bool{0: true}, waits)
 		})
 	}

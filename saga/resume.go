@@ -23,7 +23,7 @@ func (p *program) Execute(ctx context.Context, j job) core.Result[*Error] {
 			return
 		}
 		if path := r.inFlight(&r.frame); path != "" {
-			r.stick(path, Unknown, errCrashes, CrashLoop)
+			r.stick(path, Unknown, errCrashes, ReasonCrashLoop)
 			r.conclude(stuck)
 			return
 		}
@@ -85,9 +85,9 @@ func (p *program) resumed(ctx context.Context, j job) (*run, error) {
 // unreadable is the result of a run whose journal this definition cannot follow.
 func unreadable(p *program, j job, err error) core.Result[*Error] {
 	var changed *changedError
-	why := JournalUnreadable
+	why := ReasonJournalUnreadable
 	if errors.As(err, &changed) {
-		why = DefinitionChanged
+		why = ReasonDefinitionChanged
 	}
 	return core.Result[*Error]{
 		Status: uint8(Stuck), End: &Error{Saga: p.name, Run: j.ID, Status: Stuck, Reason: why, Err: err}, Told: func() {},

@@ -127,7 +127,7 @@ func (r *run) conclude(f flow) {
 			case len(r.failure.Undo) == 0:
 				r.change(Compensated)
 			default:
-				r.failure.Reason = UndoFailed
+				r.failure.Reason = ReasonUndoFailed
 				r.change(Stuck)
 			}
 		}()
@@ -205,7 +205,7 @@ func (r *run) stick(path string, o Outcome, err error, why Reason) {
 	r.fail(path, o, err)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.failure.Reason == NoReason {
+	if r.failure.Reason == ReasonNone {
 		r.failure.Reason = why
 	}
 }

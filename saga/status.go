@@ -60,13 +60,13 @@ type Reason uint8
 
 // The reasons.
 const (
-	NoReason          Reason = iota
-	UndoFailed               // a compensation failed for good
-	PivotUnknown             // nobody knows whether the pivot took effect
-	ForwardFailed            // a step after the pivot failed for good
-	DefinitionChanged        // the saga has no place for what was recorded
-	CrashLoop                // the process died too often within one step
-	JournalUnreadable        // what was recorded makes no sense
+	ReasonNone              Reason = iota
+	ReasonUndoFailed               // a compensation failed for good
+	ReasonPivotUnknown             // nobody knows whether the pivot took effect
+	ReasonForwardFailed            // a step after the pivot failed for good
+	ReasonDefinitionChanged        // the saga has no place for what was recorded
+	ReasonCrashLoop                // the process died too often within one step
+	ReasonJournalUnreadable        // what was recorded makes no sense
 )
 
 const reasonNames = "no reason,undo failed,pivot unknown,forward failed,definition changed,crash loop,journal unreadable"

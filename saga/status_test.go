@@ -35,13 +35,13 @@ var known = []struct {
 	{saga.Completed, "completed"},
 	{saga.Compensated, "compensated"},
 	{saga.Abandoned, "abandoned"},
-	{saga.NoReason, "no reason"},
-	{saga.UndoFailed, "undo failed"},
-	{saga.PivotUnknown, "pivot unknown"},
-	{saga.ForwardFailed, "forward failed"},
-	{saga.DefinitionChanged, "definition changed"},
-	{saga.CrashLoop, "crash loop"},
-	{saga.JournalUnreadable, "journal unreadable"},
+	{saga.ReasonNone, "no reason"},
+	{saga.ReasonUndoFailed, "undo failed"},
+	{saga.ReasonPivotUnknown, "pivot unknown"},
+	{saga.ReasonForwardFailed, "forward failed"},
+	{saga.ReasonDefinitionChanged, "definition changed"},
+	{saga.ReasonCrashLoop, "crash loop"},
+	{saga.ReasonJournalUnreadable, "journal unreadable"},
 }
 
 // read is the value of the type of another one that a text stands for.
@@ -88,7 +88,7 @@ func TestTexts_UnknownNumbers(t *testing.T) {
 	for value, want := range map[enum]string{
 		saga.Rejected + 1: "Outcome(3)", saga.Outcome(255): "Outcome(255)",
 		saga.Abandoned + 1: "Status(8)", saga.Status(99): "Status(99)",
-		saga.JournalUnreadable + 1: "Reason(7)", saga.Reason(255): "Reason(255)",
+		saga.ReasonJournalUnreadable + 1: "Reason(7)", saga.Reason(255): "Reason(255)",
 	} {
 		assert.Equal(t, want, value.String())
 		text, err := value.MarshalText()
@@ -102,7 +102,7 @@ func TestTexts_UnknownNumbers(t *testing.T) {
 // What is no text of the type is an error that says so, and changes nothing.
 func TestTexts_UnknownTexts(t *testing.T) {
 	for _, text := range []string{"", "Running", "running ", "running,waiting", ",", "1", "done", "\xff", strings.Repeat("x", 1000)} {
-		for of, like := range map[string]enum{"Outcome": saga.Applied, "Status": saga.Stuck, "Reason": saga.CrashLoop} {
+		for of, like := range map[string]enum{"Outcome": saga.Applied, "Status": saga.Stuck, "Reason": saga.ReasonCrashLoop} {
 			got, err := read(like, text)
 			require.ErrorContains(t, err, " is no "+of, "%.20q", text)
 			require.ErrorContains(t, err, "saga: ")
@@ -111,7 +111,7 @@ func TestTexts_UnknownTexts(t *testing.T) {
 		}
 	}
 	for _, k := range known { // one type does not take the texts of another one
-		for _, like := range []enum{saga.Applied, saga.Stuck, saga.CrashLoop} {
+		for _, like := range []enum{saga.Applied, saga.Stuck, saga.ReasonCrashLoop} {
 			if fmt.Sprintf("%T", like) != fmt.Sprintf("%T", k.value) {
 				_, err := read(like, k.text)
 				assert.Error(t, err, "%T %s", like, k.text)
@@ -122,7 +122,7 @@ func TestTexts_UnknownTexts(t *testing.T) {
 
 // An event is JSON that can be read, and read back.
 func TestTexts_JSON(t *testing.T) {
-	event := saga.StatusEvent{Saga: "checkout", Run: "r1", To: saga.Stuck, Reason: saga.CrashLoop}
+	event := saga.StatusEvent{Saga: "checkout", Run: "r1", To: saga.Stuck, Reason: saga.ReasonCrashLoop}
 	data, err := json.Marshal(event)
 	require.NoError(t, err)
 	assert.JSONEq(t, `{"Saga":"checkout","Run":"r1","From":"none","To":"stuck","Reason":"crash loop","Cause":null,"At":"0001-01-01T00:00:00Z"}`, string(data))

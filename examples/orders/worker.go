@@ -161,7 +161,7 @@ func look(ctx context.Context, engine *durable.Engine, def *saga.Saga[Purchase],
 	e := ending{Order: id, Status: record.Head.Status.String()}
 	if failed := (*saga.Error)(nil); errors.As(cause, &failed) {
 		e.Step, e.Why = failed.Step, failed.Err.Error()
-		if failed.Reason != saga.NoReason {
+		if failed.Reason != saga.ReasonNone {
 			e.Reason = failed.Reason.String()
 		}
 	}

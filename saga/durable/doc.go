@@ -52,13 +52,13 @@
 //     action ever. However often and wherever the process ends, every run that waits
 //     for no signal comes to an end or is stuck.
 //   - G35: A step during which the process has ended MaxCrashes times in a row makes
-//     its run stuck (CrashLoop). Resume counts from zero.
+//     its run stuck (ReasonCrashLoop). Resume counts from zero.
 //   - G36: There is one owner at a time. A lease that was not renewed in time ends the
 //     attempts with cause ErrFenced, and what they come to is not recorded.
 //   - G37: Signals and operators add to a run that somebody else executes. The owner
 //     notices at its next write or renewal, within one engine at once.
 //   - G38: One bad run delays no other. A journal that makes no sense is told to
-//     Hooks.Fault, and its run is stuck (JournalUnreadable); one that cannot be read
+//     Hooks.Fault, and its run is stuck (ReasonJournalUnreadable); one that cannot be read
 //     is tried again later.
 //   - G39: Operators need a [Note], which is recorded. Resume: of a run that is stuck,
 //     or waits for another attempt. Skip: stuck at that step, which counts as undone,
@@ -67,7 +67,7 @@
 //     stuck. Otherwise ErrConflict.
 //   - G40: Steps are found by name. A recorded name that Steps, Was and Retired do not
 //     know, another kind or order, and a pivot that has moved make that run stuck
-//     (DefinitionChanged). A step inserted ahead of where a run stands is run, behind
+//     (ReasonDefinitionChanged). A step inserted ahead of where a run stands is run, behind
 //     it is not. Resume goes on when the definition is mended.
 //   - G41: Wait returns when the run has ended or is stuck, wherever it is executed.
 //   - G42: Close stops claiming and starting, waits for attempts under way and records

@@ -261,7 +261,7 @@ func finish(ctx context.Context, e *durable.Engine, def *saga.Saga[order], r *re
 		_, err = run.Wait(ctx)
 	}
 	var failed *saga.Error
-	if errors.As(err, &failed) && failed.Reason == saga.PivotUnknown { // its time is over, so there is no attempt
+	if errors.As(err, &failed) && failed.Reason == saga.ReasonPivotUnknown { // its time is over, so there is no attempt
 		x.mu.Lock()
 		applied := x.there["checkout/r1/"+failed.Step+"/do"]
 		x.mu.Unlock()

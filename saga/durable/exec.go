@@ -212,11 +212,11 @@ func (x *execution) conclude(res core.Result[*saga.Error]) error {
 		x.fault("append", res.Halted)
 		return nil
 	}
-	status, reason := saga.Status(res.Status), saga.NoReason
+	status, reason := saga.Status(res.Status), saga.ReasonNone
 	if res.End != nil {
 		reason = res.End.Reason
 	}
-	if reason == saga.JournalUnreadable {
+	if reason == saga.ReasonJournalUnreadable {
 		x.fault("journal", res.End.Err)
 	}
 	var how *end

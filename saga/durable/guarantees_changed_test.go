@@ -193,7 +193,7 @@ func TestG40_Changes(t *testing.T) {
 					seal(t, e)
 					return
 				}
-				assert.Equal(t, saga.DefinitionChanged, h.Reason)
+				assert.Equal(t, saga.ReasonDefinitionChanged, h.Reason)
 				require.NoError(t, e.Resume(t.Context(), "r1", note)) // nothing is mended
 				time.Sleep(time.Minute)
 				assert.Equal(t, saga.Stuck, seen(t, e, "r1").Head.Status)
@@ -226,7 +226,7 @@ func TestS18_OneRunAlone(t *testing.T) {
 		require.ErrorIs(t, err, saga.ErrStuck)
 		var failed *saga.Error
 		require.ErrorAs(t, err, &failed)
-		assert.Equal(t, saga.DefinitionChanged, failed.Reason)
+		assert.Equal(t, saga.ReasonDefinitionChanged, failed.Reason)
 		assert.Equal(t, []string{"do b", "do c"}, l.all())
 		seal(t, e)
 	})
@@ -338,7 +338,7 @@ func otherKind(t *testing.T, from, to string, past bool) {
 	h := seen(t, e, "r1").Head
 	if from != to {
 		assert.Equal(t, saga.Stuck, h.Status)
-		assert.Equal(t, saga.DefinitionChanged, h.Reason)
+		assert.Equal(t, saga.ReasonDefinitionChanged, h.Reason)
 		assert.Empty(t, l.all())
 	} else if from != "await" {
 		assert.Equal(t, saga.Completed, h.Status)

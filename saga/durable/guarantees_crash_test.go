@@ -247,8 +247,8 @@ func TestG35_CrashLoop(t *testing.T) {
 					var failed *saga.Error
 					require.ErrorAs(t, err, &failed)
 					assert.Equal(t, saga.Stuck, failed.Status)
-					assert.Equal(t, saga.CrashLoop, failed.Reason)
-					assert.Equal(t, saga.CrashLoop, seen(t, e, "r1").Head.Reason)
+					assert.Equal(t, saga.ReasonCrashLoop, failed.Reason)
+					assert.Equal(t, saga.ReasonCrashLoop, seen(t, e, "r1").Head.Reason)
 					if !tt.undo {
 						assert.Equal(t, "b", failed.Step)
 					}
@@ -325,7 +325,7 @@ func cutShort(t *testing.T, def *saga.Saga[order], id string, events int) *durab
 	seal(t, e)
 	h, all, err := whole.Load(t.Context(), id)
 	require.NoError(t, err)
-	h.Status, h.Reason, h.WakeAt = saga.Running, saga.NoReason, time.Now()
+	h.Status, h.Reason, h.WakeAt = saga.Running, saga.ReasonNone, time.Now()
 	require.NoError(t, cut.Create(t.Context(), h, 0, all[:min(events, len(all))]))
 	return cut
 }

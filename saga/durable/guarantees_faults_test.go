@@ -188,19 +188,19 @@ func scraps() map[string]scrap {
 	created := `{"kind":"created","at":"2000-01-01T00:00:00Z","data":"eyJOIjowfQ=="}`
 	started := `{"kind":"started","step":"a","at":"2000-01-01T00:00:00Z","attempt":1}`
 	return map[string]scrap{
-		"no JSON":              {[]string{created, "\x00\xff"}, saga.JournalUnreadable},
-		"JSON of another kind": {[]string{created, "[1]"}, saga.JournalUnreadable},
-		"empty payload":        {[]string{created, ""}, saga.JournalUnreadable},
-		"no events":            {nil, saga.JournalUnreadable},
-		"not created":          {[]string{started}, saga.JournalUnreadable},
-		"unknown kind":         {[]string{created, `{"kind":"danced"}`}, saga.JournalUnreadable},
-		"no kind":              {[]string{created, `{}`}, saga.JournalUnreadable},
-		"state of no JSON":     {[]string{`{"kind":"created","at":"2000-01-01T00:00:00Z","data":"AAAA"}`}, saga.JournalUnreadable},
-		"unknown step":         {[]string{created, `{"kind":"started","step":"zzz","attempt":1}`}, saga.DefinitionChanged},
-		"unknown path":         {[]string{created, `{"kind":"started","step":"a/b/c","attempt":1}`}, saga.DefinitionChanged},
-		"empty path":           {[]string{created, `{"kind":"started","attempt":1}`}, saga.DefinitionChanged},
-		"undo without a cause": {[]string{created, started, `{"kind":"undo-failed","step":"a","attempt":1,"final":true}`}, saga.JournalUnreadable},
-		"unknown verb":         {[]string{created, started, `{"kind":"operator","verb":"dance"}`}, saga.JournalUnreadable},
+		"no JSON":              {[]string{created, "\x00\xff"}, saga.ReasonJournalUnreadable},
+		"JSON of another kind": {[]string{created, "[1]"}, saga.ReasonJournalUnreadable},
+		"empty payload":        {[]string{created, ""}, saga.ReasonJournalUnreadable},
+		"no events":            {nil, saga.ReasonJournalUnreadable},
+		"not created":          {[]string{started}, saga.ReasonJournalUnreadable},
+		"unknown kind":         {[]string{created, `{"kind":"danced"}`}, saga.ReasonJournalUnreadable},
+		"no kind":              {[]string{created, `{}`}, saga.ReasonJournalUnreadable},
+		"state of no JSON":     {[]string{`{"kind":"created","at":"2000-01-01T00:00:00Z","data":"AAAA"}`}, saga.ReasonJournalUnreadable},
+		"unknown step":         {[]string{created, `{"kind":"started","step":"zzz","attempt":1}`}, saga.ReasonDefinitionChanged},
+		"unknown path":         {[]string{created, `{"kind":"started","step":"a/b/c","attempt":1}`}, saga.ReasonDefinitionChanged},
+		"empty path":           {[]string{created, `{"kind":"started","attempt":1}`}, saga.ReasonDefinitionChanged},
+		"undo without a cause": {[]string{created, started, `{"kind":"undo-failed","step":"a","attempt":1,"final":true}`}, saga.ReasonJournalUnreadable},
+		"unknown verb":         {[]string{created, started, `{"kind":"operator","verb":"dance"}`}, saga.ReasonJournalUnreadable},
 	}
 }
 
@@ -233,7 +233,7 @@ func TestG38_JournalWithoutSense(t *testing.T) {
 				for i := range events {
 					assert.Equal(t, string(events[i]), string(all[i]))
 				}
-				if tt.reason == saga.JournalUnreadable {
+				if tt.reason == saga.ReasonJournalUnreadable {
 					assert.Equal(t, []string{"fault bad journal"}, l.all("fault"))
 				}
 				assert.Equal(t, []string{"do a"}, l.all("do", "undo"))

@@ -307,7 +307,7 @@ func TestG35_LostLeaseCounts(t *testing.T) {
 		require.NoError(t, err)
 		_, err = run.Wait(t.Context())
 		require.ErrorIs(t, err, saga.ErrStuck)
-		assert.Equal(t, saga.CrashLoop, seen(t, other, "r1").Head.Reason)
+		assert.Equal(t, saga.ReasonCrashLoop, seen(t, other, "r1").Head.Reason)
 		seal(t, e)
 		seal(t, other)
 	})

@@ -207,19 +207,19 @@ func TestG39_StuckGoesOn(t *testing.T) {
 		status saga.Status
 		log    []string
 	}{
-		"pivot unknown, resume": {unknown(), saga.PivotUnknown, resume, nil, saga.Completed, []string{"do a", "do p", "do p", "do z"}},
-		"pivot unknown, skip":   {unknown(), saga.PivotUnknown, skip("p"), nil, saga.Completed, []string{"do a", "do p", "do z"}},
-		"pivot unknown, abort":  {unknown(), saga.PivotUnknown, abort, nil, saga.Compensated, []string{"do a", "do p", "undo a"}},
-		"pivot, skip another":   {unknown(), saga.PivotUnknown, skip("a"), durable.ErrConflict, saga.Stuck, []string{"do a", "do p"}},
-		"forward, resume":       {forward(), saga.ForwardFailed, resume, nil, saga.Completed, []string{"do a", "do p", "do y", "do y", "do z"}},
-		"forward, skip":         {forward(), saga.ForwardFailed, skip("y"), nil, saga.Completed, []string{"do a", "do p", "do y", "do z"}},
-		"forward, abort":        {forward(), saga.ForwardFailed, abort, durable.ErrConflict, saga.Stuck, []string{"do a", "do p", "do y"}},
-		"undo, resume":          {undo(), saga.UndoFailed, resume, nil, saga.Compensated, []string{"do a", "do b", "undo b", "undo a"}},
-		"undo, skip":            {undo(), saga.UndoFailed, skip("b"), nil, saga.Compensated, []string{"do a", "do b", "undo a"}},
-		"undo, skip another":    {undo(), saga.UndoFailed, skip("a"), durable.ErrConflict, saga.Stuck, []string{"do a", "do b"}},
-		"undo, skip the cause":  {undo(), saga.UndoFailed, skip("c"), durable.ErrConflict, saga.Stuck, []string{"do a", "do b"}},
-		"undo, skip nothing":    {undo(), saga.UndoFailed, skip("nix"), durable.ErrConflict, saga.Stuck, []string{"do a", "do b"}},
-		"undo, abort":           {undo(), saga.UndoFailed, abort, nil, saga.Stuck, []string{"do a", "do b"}},
+		"pivot unknown, resume": {unknown(), saga.ReasonPivotUnknown, resume, nil, saga.Completed, []string{"do a", "do p", "do p", "do z"}},
+		"pivot unknown, skip":   {unknown(), saga.ReasonPivotUnknown, skip("p"), nil, saga.Completed, []string{"do a", "do p", "do z"}},
+		"pivot unknown, abort":  {unknown(), saga.ReasonPivotUnknown, abort, nil, saga.Compensated, []string{"do a", "do p", "undo a"}},
+		"pivot, skip another":   {unknown(), saga.ReasonPivotUnknown, skip("a"), durable.ErrConflict, saga.Stuck, []string{"do a", "do p"}},
+		"forward, resume":       {forward(), saga.ReasonForwardFailed, resume, nil, saga.Completed, []string{"do a", "do p", "do y", "do y", "do z"}},
+		"forward, skip":         {forward(), saga.ReasonForwardFailed, skip("y"), nil, saga.Completed, []string{"do a", "do p", "do y", "do z"}},
+		"forward, abort":        {forward(), saga.ReasonForwardFailed, abort, durable.ErrConflict, saga.Stuck, []string{"do a", "do p", "do y"}},
+		"undo, resume":          {undo(), saga.ReasonUndoFailed, resume, nil, saga.Compensated, []string{"do a", "do b", "undo b", "undo a"}},
+		"undo, skip":            {undo(), saga.ReasonUndoFailed, skip("b"), nil, saga.Compensated, []string{"do a", "do b", "undo a"}},
+		"undo, skip another":    {undo(), saga.ReasonUndoFailed, skip("a"), durable.ErrConflict, saga.Stuck, []string{"do a", "do b"}},
+		"undo, skip the cause":  {undo(), saga.ReasonUndoFailed, skip("c"), durable.ErrConflict, saga.Stuck, []string{"do a", "do b"}},
+		"undo, skip nothing":    {undo(), saga.ReasonUndoFailed, skip("nix"), durable.ErrConflict, saga.Stuck, []string{"do a", "do b"}},
+		"undo, abort":           {undo(), saga.ReasonUndoFailed, abort, nil, saga.Stuck, []string{"do a", "do b"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -244,7 +244,7 @@ func TestG39_StuckGoesOn(t *testing.T) {
 				default:
 					require.Error(t, err)
 				}
-				assert.Equal(t, c.status == saga.Stuck, h.Reason != saga.NoReason)
+				assert.Equal(t, c.status == saga.Stuck, h.Reason != saga.ReasonNone)
 			})
 		})
 	}

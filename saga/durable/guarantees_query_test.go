@@ -59,7 +59,7 @@ func TestGet(t *testing.T) {
 		assert.Equal(t, "cannot be undone", at("aborting").Err)
 
 		h := rec.Head
-		assert.Equal(t, []any{"r1", "shop", def.Fingerprint(), saga.Compensated, saga.NoReason}, []any{h.ID, h.Saga, h.Fingerprint, h.Status, h.Reason})
+		assert.Equal(t, []any{"r1", "shop", def.Fingerprint(), saga.Compensated, saga.ReasonNone}, []any{h.ID, h.Saga, h.Fingerprint, h.Status, h.Reason})
 		assert.Equal(t, map[string]string{"k": "v"}, h.Labels)
 		assert.Equal(t, []time.Time{begun, begun.Add(61 * time.Second)}, []time.Time{h.CreatedAt.UTC(), h.UpdatedAt.UTC()})
 		assert.Empty(t, h.Owner)

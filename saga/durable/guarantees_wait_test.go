@@ -48,7 +48,7 @@ func TestG41_WaitTells(t *testing.T) {
 					assert.Equal(t, want == saga.Stuck, strings.Contains(err.Error(), "stuck"))
 					if want == saga.Stuck {
 						require.ErrorIs(t, err, saga.ErrStuck)
-						assert.Equal(t, saga.UndoFailed, failed.Reason)
+						assert.Equal(t, saga.ReasonUndoFailed, failed.Reason)
 						require.Len(t, failed.Undo, 1)
 						assert.Equal(t, "a", failed.Undo[0].Step)
 						assert.EqualError(t, failed.Undo[0].Err, "cannot be undone")

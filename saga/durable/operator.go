@@ -42,7 +42,7 @@ func (e *Engine) Skip(ctx context.Context, id, step string, note Note) error {
 			}
 		}
 		if res.Undoes { // an Undo that ends the process again and again has not failed
-			return h.Reason == saga.CrashLoop && h.Step == step
+			return h.Reason == saga.ReasonCrashLoop && h.Step == step
 		}
 		return res.End.Step == step
 	})
@@ -87,7 +87,7 @@ func (e *Engine) operate(ctx context.Context, verb, id, step string, note Note, 
 		if fresh(events) {
 			told.From = 0
 		}
-		h.Reason = saga.NoReason
+		h.Reason = saga.ReasonNone
 		switch {
 		case verb == "abandon":
 			h.Status, h.WakeAt = saga.Abandoned, time.Time{}

@@ -40,7 +40,7 @@ func TestG35_PoisonSaga(t *testing.T) {
 				}
 				h := seen(t, e, "poison").Head
 				assert.Equal(t, saga.Stuck, h.Status)
-				assert.Equal(t, saga.CrashLoop, h.Reason)
+				assert.Equal(t, saga.ReasonCrashLoop, h.Reason)
 				assert.Equal(t, "kills", h.Step)
 				seal(t, e)
 			})

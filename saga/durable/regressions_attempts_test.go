@@ -103,7 +103,7 @@ func TestG39_SkipOfAnUndoThatKills(t *testing.T) {
 		time.Sleep(40 * time.Second)
 		h := seen(t, e, "r1").Head
 		require.Equal(t, saga.Stuck, h.Status)
-		require.Equal(t, saga.CrashLoop, h.Reason)
+		require.Equal(t, saga.ReasonCrashLoop, h.Reason)
 		require.Equal(t, "b", h.Step)
 		require.ErrorIs(t, e.Skip(bg, "r1", "a", ann), durable.ErrConflict, "that is not where it stands")
 		require.NoError(t, e.Skip(bg, "r1", "b", ann))

@@ -174,7 +174,7 @@ func TestG38_PanicOfUnmarshal(t *testing.T) {
 				time.Sleep(2 * time.Minute)
 				h := seen(t, e, "r1").Head
 				require.Equal(t, saga.Stuck, h.Status)
-				assert.Equal(t, saga.JournalUnreadable, h.Reason)
+				assert.Equal(t, saga.ReasonJournalUnreadable, h.Reason)
 				bad.Store(false)
 				require.NoError(t, e.Resume(bg, "r1", ann))
 				end, err := run.Wait(bg)

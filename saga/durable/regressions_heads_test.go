@@ -168,7 +168,7 @@ func TestG44_CrashesInARow(t *testing.T) {
 					h := seen(t, e, "r1").Head
 					seal(t, e)
 					if between == 0 {
-						assert.Equal(t, saga.CrashLoop, h.Reason)
+						assert.Equal(t, saga.ReasonCrashLoop, h.Reason)
 					} else {
 						assert.Equal(t, saga.Waiting, h.Status, h.Reason.String())
 						assert.Greater(t, len(s.numbers), base+3*(between+1))

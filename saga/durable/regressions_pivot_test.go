@@ -31,7 +31,7 @@ func TestG33_PivotInFlightWhenTimeIsOver(t *testing.T) {
 		assert.Equal(t, []string{"do a", "do p"}, l.all())
 		h := seen(t, e, "r1").Head
 		assert.Equal(t, saga.Stuck, h.Status)
-		assert.Equal(t, saga.PivotUnknown, h.Reason)
+		assert.Equal(t, saga.ReasonPivotUnknown, h.Reason)
 		seal(t, e)
 	})
 }

@@ -19,7 +19,7 @@ import (
 func (l *ledger) turns() saga.Hooks {
 	return saga.Hooks{Status: func(_ context.Context, e saga.StatusEvent) {
 		line := e.From.String() + " -> " + e.To.String()
-		if e.Reason != saga.NoReason {
+		if e.Reason != saga.ReasonNone {
 			line += ", " + e.Reason.String()
 		}
 		if e.Cause != nil && strings.Contains(e.Cause.Error(), ann.Why) {

@@ -26,7 +26,7 @@ func TestG22_SignalNeverComesAfterThePivot(t *testing.T) {
 		var failed *saga.Error
 		require.ErrorAs(t, err, &failed)
 		assert.Equal(t, saga.Stuck, failed.Status)
-		assert.Equal(t, saga.ForwardFailed, failed.Reason)
+		assert.Equal(t, saga.ReasonForwardFailed, failed.Reason)
 		assert.Equal(t, saga.Rejected, failed.Outcome)
 		assert.Equal(t, []string{"do a", "do p"}, o.Log)
 	})
@@ -151,7 +151,7 @@ func TestG39_SkipOneOfTwoItems(t *testing.T) {
 		rec, err := e.Get(bg, "r1")
 		require.NoError(t, err)
 		assert.Zero(t, count(rec, "undo-started", "a"))
-		assert.Equal(t, saga.UndoFailed, rec.Events[len(rec.Events)-1].Reason)
+		assert.Equal(t, saga.ReasonUndoFailed, rec.Events[len(rec.Events)-1].Reason)
 		require.NoError(t, e.Skip(bg, "r1", "each/1/x", ann))
 		o, err := run.Wait(bg)
 		require.ErrorContains(t, err, "(compensated)")

@@ -17,7 +17,7 @@ import (
 func TestHead_JSON(t *testing.T) {
 	at := time.Date(2024, 2, 29, 23, 59, 59, 123456789, time.UTC)
 	for status := saga.Status(0); status <= saga.Abandoned; status++ {
-		for reason := saga.NoReason; reason <= saga.JournalUnreadable; reason++ {
+		for reason := saga.ReasonNone; reason <= saga.ReasonJournalUnreadable; reason++ {
 			h := durable.Head{
 				ID: "order-42", Saga: "checkout", Fingerprint: "f1", Step: "charge", Status: status, Reason: reason, Attempt: 2, InFlight: true,
 				Rev: 7, Epoch: 3, Owner: "a", LeaseUntil: at.Add(time.Minute), WakeAt: at, CreatedAt: at, UpdatedAt: at, Labels: map[string]string{"shop": "7"},
@@ -42,7 +42,7 @@ func TestQuery_JSON(t *testing.T) {
 	require.NoError(t, json.Unmarshal(data, &back))
 	assert.Equal(t, q, back)
 
-	event := durable.Event{N: 1, Kind: "failed", Step: "charge", Attempt: 1, Outcome: saga.Rejected, Reason: saga.UndoFailed}
+	event := durable.Event{N: 1, Kind: "failed", Step: "charge", Attempt: 1, Outcome: saga.Rejected, Reason: saga.ReasonUndoFailed}
 	data, err = json.Marshal(event)
 	require.NoError(t, err)
 	assert.Contains(t, string(data), `"Outcome":"rejected"`)

@@ -62,7 +62,7 @@ func TestG46_revisions(t *testing.T) {
 func heads() map[string]durable.Head {
 	full := durable.Head{
 		ID: "full", Saga: "s/\x00\xff", Fingerprint: strings.Repeat("f", 300), Step: "a/b/c",
-		Status: saga.Stuck, Reason: saga.CrashLoop, Attempt: math.MaxInt, WakeAt: day, CreatedAt: day, UpdatedAt: day,
+		Status: saga.Stuck, Reason: saga.ReasonCrashLoop, Attempt: math.MaxInt, WakeAt: day, CreatedAt: day, UpdatedAt: day,
 		Labels: map[string]string{"": "", "k": "v", "traceparent": strings.Repeat("x", 500)},
 	}
 	times := head("times")

@@ -24,7 +24,7 @@ func goldenHeads() []durable.Head {
 	plain := head("plain")
 	full := durable.Head{
 		ID: "full/\x00\xff", Saga: "checkout", Fingerprint: "fp", Step: "items/3/reserve", Status: saga.Stuck,
-		Reason: saga.UndoFailed, Attempt: 7, WakeAt: day.Add(time.Hour), CreatedAt: day, UpdatedAt: day.Add(time.Minute),
+		Reason: saga.ReasonUndoFailed, Attempt: 7, WakeAt: day.Add(time.Hour), CreatedAt: day, UpdatedAt: day.Add(time.Minute),
 		Labels: map[string]string{"traceparent": "00-1-2-01", "empty": ""},
 	}
 	done := ended("done")

@@ -45,7 +45,7 @@ func TestG35_poison(t *testing.T) {
 		require.NoError(t, err)
 		if h.Saga == "poison" {
 			assert.Equal(t, saga.Stuck, h.Status)
-			assert.Equal(t, saga.CrashLoop, h.Reason)
+			assert.Equal(t, saga.ReasonCrashLoop, h.Reason)
 			assert.Equal(t, "kills", h.Step)
 		} else {
 			assert.Equal(t, saga.Completed, h.Status, h.ID)

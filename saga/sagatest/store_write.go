@@ -20,7 +20,7 @@ func (s *subject) full(name string, n int) durable.Head {
 	at := time.Date(2031, 1, 1, 0, 0, n, 987654000, time.FixedZone("elsewhere", -3*3600))
 	return durable.Head{
 		ID: s.id(name), Saga: s.saga, Fingerprint: fmt.Sprintf("f%d", n+2), Step: fmt.Sprintf("items/%d/charge", n),
-		Status: saga.Compensating, Reason: saga.PivotUnknown, Attempt: 1000 + n, InFlight: true, Rev: 77, Epoch: 99,
+		Status: saga.Compensating, Reason: saga.ReasonPivotUnknown, Attempt: 1000 + n, InFlight: true, Rev: 77, Epoch: 99,
 		WakeAt: at.Add(time.Hour), CreatedAt: at, UpdatedAt: at.Add(time.Minute),
 		Labels: map[string]string{"tenant": fmt.Sprint("acme ", n), "only here " + fmt.Sprint(n): "", "": "no key"},
 	}
