@@ -75,7 +75,7 @@ func expectEnded(o outcome) verdict {
 		switch {
 		case e.status == 0:
 			return "no run"
-		case e.reason != saga.NoReason:
+		case e.reason != saga.ReasonNone:
 			return fmt.Sprintf("%v, %v", e.status, e.reason)
 		case !e.status.Ended():
 			return e.status.String()
