@@ -12,7 +12,7 @@ import (
 
 // obvious are the methods that other packages call by an interface of theirs;
 // users seldom do.
-var obvious = []string{"String", "Error", "Is", "Unwrap", "MarshalText"}
+var obvious = []string{"String", "Error", "Is", "Unwrap", "MarshalText", "UnmarshalText"}
 
 // checkExamples wants an example with its output for every exported function,
 // type and method of the public packages.
