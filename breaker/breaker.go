@@ -29,8 +29,8 @@ type Breaker struct {
 }
 
 // New makes a breaker. The name is free text for people: errors, events and
-// snapshots carry it. It may be empty and need not be unique. The error joins
-// all problems of cfg; each names the field and the value. New starts nothing.
+// snapshots carry it. It may be empty and need not be unique. Its error joins
+// all problems of cfg; each names the field and the value. It starts nothing.
 func New(name string, cfg Config) (*Breaker, error) {
 	set, err := newSettings(cfg)
 	if err != nil {
@@ -42,7 +42,7 @@ func New(name string, cfg Config) (*Breaker, error) {
 	return b, nil
 }
 
-// MustNew is New for package-level variables. It panics with New's error.
+// MustNew is [New] for package-level variables: it panics with its error.
 func MustNew(name string, cfg Config) *Breaker {
 	b, err := New(name, cfg)
 	if err != nil {

@@ -16,21 +16,22 @@ const (
 	Ignored // counts in no window and returns its slot
 )
 
+var outcomeNames = [...]string{"success", "failure", "ignored"}
+
 // String is "success", "failure" or "ignored".
 func (o Outcome) String() string {
-	switch o {
-	case Success:
-		return "success"
-	case Failure:
-		return "failure"
-	case Ignored:
-		return "ignored"
+	if int(o) < len(outcomeNames) {
+		return outcomeNames[o]
 	}
-	return fmt.Sprintf("outcome(%d)", uint8(o))
+	return fmt.Sprintf("Outcome(%d)", uint8(o))
 }
 
 // MarshalText is String, so that outcomes read well in JSON. It never fails.
 func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote. A text that names no outcome is
+// an error.
+func (o *Outcome) UnmarshalText(text []byte) error { return named(o, Ignored, text, "Outcome") }
 
 // DefaultClassify is the classifier of a Config without one, for own
 // classifiers to fall back on. A nil error is Success; every other is a

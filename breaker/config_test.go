@@ -2,9 +2,11 @@ package breaker_test
 
 import (
 	"context"
+	"encoding"
 	"encoding/json"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -58,7 +60,7 @@ func TestConfig_invalid(t *testing.T) {
 		{breaker.Config{Initial: breaker.Open}, "Initial is open"},
 		{breaker.Config{Initial: breaker.HalfOpen}, "Initial is half-open"},
 		{breaker.Config{Initial: breaker.Recovering}, "Initial is recovering"},
-		{breaker.Config{Initial: 99}, "Initial is state(99)"},
+		{breaker.Config{Initial: 99}, "Initial is State(99)"},
 	}
 	for _, c := range cases {
 		b, err := breaker.New("b", c.cfg)
@@ -348,23 +350,78 @@ func TestRule_String(t *testing.T) {
 }
 
 func TestNames(t *testing.T) {
-	assert.Equal(t, "closed open half-open recovering forced-open forced-closed state(6) state(255)",
+	assert.Equal(t, "closed open half-open recovering forced-open forced-closed State(6) State(255)",
 		fmt.Sprint(breaker.Closed, " ", breaker.Open, " ", breaker.HalfOpen, " ", breaker.Recovering, " ",
 			breaker.ForcedOpen, " ", breaker.ForcedClosed, " ", breaker.State(6), " ", breaker.State(255)))
-	assert.Equal(t, "success failure ignored outcome(3)",
+	assert.Equal(t, "success failure ignored Outcome(3)",
 		fmt.Sprint(breaker.Success, " ", breaker.Failure, " ", breaker.Ignored, " ", breaker.Outcome(3)))
 	reasons := []string{
 		"none", "failures", "slow calls", "open time over", "probe failed", "probe lost", "probes passed",
-		"ramped", "trip", "forced", "auto", "reset", "reason(12)",
+		"ramped", "trip", "forced", "auto", "reset", "Reason(12)",
 	}
 	for r, want := range reasons {
 		assert.Equal(t, want, breaker.Reason(r).String())
 	}
-	text, err := json.Marshal([]any{breaker.HalfOpen, breaker.Ignored, breaker.ReasonProbeLost})
+}
+
+// What was marshaled can be read back; what is no name is an error, and leaves
+// the value alone.
+func TestNames_roundTrip(t *testing.T) {
+	type values struct {
+		State   breaker.State
+		Reason  breaker.Reason
+		Outcome breaker.Outcome
+		ByState map[breaker.State]int
+	}
+	text, err := json.Marshal(values{breaker.HalfOpen, breaker.ReasonProbeLost, breaker.Ignored, map[breaker.State]int{breaker.Open: 1}})
 	require.NoError(t, err)
-	assert.JSONEq(t, `["half-open", "ignored", "probe lost"]`, string(text))
-	_, err = json.Marshal(breaker.MustNew("b", breaker.Config{}).Snapshot())
-	assert.NoError(t, err)
+	assert.JSONEq(t, `{"State":"half-open","Reason":"probe lost","Outcome":"ignored","ByState":{"open":1}}`, string(text))
+	roundTrip[breaker.State](t, int(breaker.ForcedClosed), "breaker: %s is no State")
+	roundTrip[breaker.Reason](t, int(breaker.ReasonReset), "breaker: %s is no Reason")
+	roundTrip[breaker.Outcome](t, int(breaker.Ignored), "breaker: %s is no Outcome")
+
+	b := breaker.MustNew("b", breaker.Config{})
+	b.Trip(time.Minute, nil)
+	text, err = json.Marshal(b.Snapshot())
+	require.NoError(t, err)
+	var s breaker.Snapshot
+	require.NoError(t, json.Unmarshal(text, &s))
+	assert.Equal(t, breaker.Open, s.State)
+	assert.Equal(t, breaker.ReasonTrip, s.Reason)
+}
+
+// roundTrip wants the values up to last read back, and nothing else accepted.
+func roundTrip[E interface {
+	~uint8
+	fmt.Stringer
+	encoding.TextMarshaler
+}, P interface {
+	*E
+	encoding.TextUnmarshaler
+}](t *testing.T, last int, refusal string,
+) {
+	t.Helper()
+	for i := range 256 {
+		v, got := E(i), E(99)
+		text, err := v.MarshalText()
+		require.NoError(t, err)
+		require.Equal(t, v.String(), string(text))
+		err = P(&got).UnmarshalText(text)
+		if i > last {
+			require.EqualError(t, err, fmt.Sprintf(refusal, strconv.Quote(string(text))))
+			require.Equal(t, E(99), got)
+			continue
+		}
+		require.NoError(t, err)
+		require.Equal(t, v, got)
+	}
+	for _, text := range []string{"", " closed", "Closed", "SUCCESS", strings.Repeat("x", 1000)} {
+		got := E(99)
+		err := P(&got).UnmarshalText([]byte(text))
+		require.ErrorContains(t, err, "breaker: ")
+		require.Less(t, len(err.Error()), 120)
+		require.Equal(t, E(99), got)
+	}
 }
 
 // A nil classifier, hook or clock is a default, not a call to nil.

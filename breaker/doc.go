@@ -157,8 +157,8 @@
 //     no delivery is under way, the hook has returned before the call that
 //     caused the event does, and before the probe's fn runs.
 //   - G31: Hooks may call every method. A panic in one is contained and counted.
-//     A Goexit in one ends its goroutine only after pending events are delivered
-//     and its slot is returned.
+//     A Goexit in one is counted, and ends its goroutine only after pending events
+//     are delivered and its slot is returned.
 //   - G32: A hook gets the ctx of the call that caused the event,
 //     context.Background() for explicit calls.
 //
@@ -174,9 +174,9 @@
 //     counts over Within, a full LastN without a bad outcome) or one striped word
 //     (rate over Within). Calls, rejections and reads allocate nothing.
 //   - G37: Memory does not grow with traffic or uptime.
-//   - G38: Misuse (nil ctx, fn or Breaker, a zero Breaker) is an error that says
-//     so, counted nowhere; methods without an error result panic. All problems
-//     of a Config come in one error, each with field and value.
+//   - G38: Misuse (nil ctx, fn, Breaker or Group, a zero Breaker or Group) is an
+//     error that says so, counted nowhere; methods without an error result panic.
+//     All problems of a Config come in one error, each with field and value.
 //   - G39: A rejection does not match its Cause under errors.Is. ErrOpen matches
 //     Open and ForcedOpen, ErrTooManyProbes HalfOpen, ErrRejected all.
 //

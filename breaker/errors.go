@@ -108,6 +108,8 @@ func lostError(lease time.Duration) error {
 var (
 	errNilBreaker  = errors.New("breaker: nil *Breaker")
 	errZeroBreaker = errors.New("breaker: zero Breaker, use New")
+	errNilGroup    = errors.New("breaker: nil *Group")
+	errZeroGroup   = errors.New("breaker: zero Group, use NewGroup")
 	errNilContext  = errors.New("breaker: nil context")
 	errNilFunc     = errors.New("breaker: nil function")
 )

@@ -12,6 +12,9 @@ import (
 // are made on first use and forgotten again when it is safe (G41). Make one with
 // [NewGroup]; it must not be copied. All methods may be used concurrently. It
 // owns no goroutine: there is nothing to close.
+//
+// Methods without an error result panic if g is nil or was not made by NewGroup;
+// the others return an error that says so.
 type Group[K comparable] struct {
 	max     int
 	idleFor time.Duration
@@ -31,7 +34,9 @@ type Group[K comparable] struct {
 	hand    int
 }
 
-// GroupConfig says how a group makes its breakers and when it forgets them.
+// GroupConfig says how a group makes its breakers and when it forgets them. It
+// is passed by value, copied, and never changed later but by
+// [Group.Reconfigure]. The zero GroupConfig is valid.
 type GroupConfig[K comparable] struct {
 	// Config is that of every breaker made by Get. Its Clock is the group's
 	// too.
@@ -95,8 +100,8 @@ func (m *member[K]) touch() bool {
 	}
 }
 
-// NewGroup makes a group. The error is that of [New] for cfg.Config: nothing
-// else in cfg can be wrong. NewGroup makes no breaker.
+// NewGroup makes a group. Its error is that of [New] for cfg.Config: nothing
+// else in cfg can be wrong. It makes no breaker and starts nothing.
 func NewGroup[K comparable](cfg GroupConfig[K]) (*Group[K], error) {
 	set, err := newSettings(cfg.Config)
 	if err != nil {
@@ -125,8 +130,8 @@ func sprint[K comparable](key K) string {
 	return fmt.Sprint(key)
 }
 
-// MustNewGroup is NewGroup for package-level variables. It panics with
-// NewGroup's error.
+// MustNewGroup is [NewGroup] for package-level variables: it panics with its
+// error.
 func MustNewGroup[K comparable](cfg GroupConfig[K]) *Group[K] {
 	g, err := NewGroup(cfg)
 	if err != nil {
@@ -135,13 +140,38 @@ func MustNewGroup[K comparable](cfg GroupConfig[K]) *Group[K] {
 	return g
 }
 
+// usable reports misuse of the handle.
+func (g *Group[K]) usable() error {
+	switch {
+	case g == nil:
+		return errNilGroup
+	case g.hits.Load() == nil:
+		return errZeroGroup
+	}
+	return nil
+}
+
+// must is usable for methods without an error result.
+func (g *Group[K]) must() {
+	if err := g.usable(); err != nil {
+		panic(err)
+	}
+}
+
 // Get returns the breaker of a key, made on first use: one and the same as long
 // as the key is kept. A hit takes no lock and allocates nothing, so call Get for
 // every call rather than keeping the pointer: the group does not see the use of
 // a breaker that somebody keeps. A key that is not equal to itself (NaN) gets a
 // new breaker every time.
 func (g *Group[K]) Get(key K) *Breaker {
-	if m := (*g.hits.Load())[key]; m != nil && m.touch() {
+	if g == nil { // as must, without a second load
+		panic(errNilGroup)
+	}
+	hits := g.hits.Load()
+	if hits == nil {
+		panic(errZeroGroup)
+	}
+	if m := (*hits)[key]; m != nil && m.touch() {
 		return &m.Breaker
 	}
 	if b := g.lookup(key); b != nil {
@@ -159,6 +189,9 @@ func (g *Group[K]) Get(key K) *Breaker {
 // forgotten like any other, and a Get would then make one with the Config of the
 // group.
 func (g *Group[K]) GetWith(key K, cfg Config) (*Breaker, error) {
+	if err := g.usable(); err != nil {
+		return nil, err
+	}
 	if m := (*g.hits.Load())[key]; m != nil && m.touch() {
 		return &m.Breaker, nil
 	}
@@ -253,6 +286,9 @@ func (g *Group[K]) merge() {
 // those to come, as [Breaker.Reconfigure] does. If it is invalid nothing
 // changes.
 func (g *Group[K]) Reconfigure(cfg Config) error {
+	if err := g.usable(); err != nil {
+		return err
+	}
 	set, err := newSettings(cfg)
 	if err != nil {
 		return err
@@ -272,6 +308,7 @@ func (g *Group[K]) Reconfigure(cfg Config) error {
 // All iterates over the keys and breakers there were when the iteration began,
 // in any order. It does not count as a use.
 func (g *Group[K]) All() iter.Seq2[K, *Breaker] {
+	g.must()
 	return func(yield func(K, *Breaker) bool) {
 		g.mu.Lock()
 		members := append([]*member[K](nil), g.ring...)
@@ -287,6 +324,7 @@ func (g *Group[K]) All() iter.Seq2[K, *Breaker] {
 // Delete forgets a key, whatever the state of its breaker. Calls in flight
 // report to it safely; the next Get makes a new one.
 func (g *Group[K]) Delete(key K) {
+	g.must()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	m := g.fresh[key]
@@ -300,6 +338,7 @@ func (g *Group[K]) Delete(key K) {
 
 // Len is how many keys are kept.
 func (g *Group[K]) Len() int {
+	g.must()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return len(g.ring)

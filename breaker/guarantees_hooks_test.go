@@ -247,7 +247,40 @@ func TestG31_goexitDeliversPending(t *testing.T) {
 		"closed > forced-closed: forced",
 		"forced-closed > forced-open: forced",
 	}, r.steps())
-	assert.Zero(t, b.Snapshot().HookPanics)
+	assert.EqualValues(t, 4, b.Snapshot().HookPanics)
+}
+
+// G31: a Goexit of each hook is counted like a panic; that of fn, whose hooks
+// return, is not.
+func TestG31_goexitsCount(t *testing.T) {
+	exit := true
+	end := func() {
+		if exit {
+			runtime.Goexit()
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		b := breaker.MustNew("b", breaker.Config{Trip: breaker.ConsecutiveFailures(1), Hooks: breaker.Hooks{
+			Transition: func(context.Context, breaker.Transition) { end() },
+			Rejected:   func(context.Context, *breaker.RejectedError) { end() },
+			Done:       func(context.Context, breaker.Completion) { end() },
+		}})
+		run := func(fn func(context.Context) error) {
+			_, returned := exiting(func() { _ = b.Run(context.Background(), fn) })
+			assert.False(t, returned)
+		}
+		run(returning(nil))
+		assert.EqualValues(t, 1, b.Snapshot().HookPanics, "Done")
+		run(returning(errBoom))
+		assert.EqualValues(t, 3, b.Snapshot().HookPanics, "Transition, Done")
+		run(returning(nil))
+		assert.EqualValues(t, 4, b.Snapshot().HookPanics, "Rejected")
+		exit = false
+		b.Reset()
+		run(func(context.Context) error { runtime.Goexit(); return nil })
+		assertState(t, breaker.Open, b)
+		assert.EqualValues(t, 4, b.Snapshot().HookPanics, "fn")
+	})
 }
 
 // G31: whichever hook ends the goroutine of a probe, its slot is free and the

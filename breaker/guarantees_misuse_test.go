@@ -190,6 +190,28 @@ func TestG38_methods(t *testing.T) {
 	assert.ErrorContains(t, new(breaker.Breaker).Reconfigure(breaker.Config{}), "zero Breaker")
 }
 
+// G38: the same for a group.
+func TestG38_group(t *testing.T) {
+	methods := map[string]func(*breaker.Group[string]){
+		"Get":    func(g *breaker.Group[string]) { g.Get("a") },
+		"All":    func(g *breaker.Group[string]) { g.All() },
+		"Delete": func(g *breaker.Group[string]) { g.Delete("a") },
+		"Len":    func(g *breaker.Group[string]) { g.Len() },
+	}
+	for name, method := range methods {
+		assert.PanicsWithError(t, "breaker: nil *Group", func() { method(nil) }, name)
+		assert.PanicsWithError(t, "breaker: zero Group, use NewGroup", func() { method(new(breaker.Group[string])) }, name)
+	}
+	results := map[string]func(*breaker.Group[string]) error{
+		"GetWith":     func(g *breaker.Group[string]) error { _, err := g.GetWith("a", breaker.Config{}); return err },
+		"Reconfigure": func(g *breaker.Group[string]) error { return g.Reconfigure(breaker.Config{}) },
+	}
+	for name, result := range results {
+		require.EqualError(t, result(nil), "breaker: nil *Group", name)
+		require.EqualError(t, result(new(breaker.Group[string])), "breaker: zero Group, use NewGroup", name)
+	}
+}
+
 // G38: MustNew and MustNewGroup panic with the error of New.
 func TestG38_must(t *testing.T) {
 	invalid := breaker.Config{Jitter: 2}

@@ -7,8 +7,8 @@ import (
 )
 
 // Hooks observe a breaker. Nil fields are skipped. Hooks run outside all locks
-// and may call every method of the breaker; a panic in one is contained and
-// counted in Snapshot.HookPanics.
+// and may call every method of the breaker; a panic in one is contained, and
+// like a runtime.Goexit counted in Snapshot.HookPanics.
 //
 // Hooks run on the goroutines of callers, so they must not block: no I/O, no
 // send on a channel that may be full. A caller waits for its hook, and events
@@ -176,12 +176,15 @@ func (b *Breaker) nextEvent() (event, bool) {
 	return e, true
 }
 
-// contain runs a hook and counts its panic.
+// contain runs a hook and counts its panic, or that it ended its goroutine.
 func (b *Breaker) contain(hook func()) {
+	returned := false
 	defer func() {
-		if recover() != nil {
+		if !returned {
+			_ = recover() // nil if it was a Goexit, which goes on
 			b.memory().hookPanics.Add(1)
 		}
 	}()
 	hook()
+	returned = true
 }

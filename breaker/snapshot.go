@@ -28,11 +28,15 @@ func (s State) String() string {
 	if int(s) < len(stateNames) {
 		return stateNames[s]
 	}
-	return fmt.Sprintf("state(%d)", uint8(s))
+	return fmt.Sprintf("State(%d)", uint8(s))
 }
 
 // MarshalText is String, so that states read well in JSON. It never fails.
 func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote. A text that names no state is an
+// error.
+func (s *State) UnmarshalText(text []byte) error { return named(s, ForcedClosed, text, "State") }
 
 // A Reason tells why a breaker changed its state.
 type Reason uint8
@@ -65,11 +69,15 @@ func (r Reason) String() string {
 	if int(r) < len(reasonNames) {
 		return reasonNames[r]
 	}
-	return fmt.Sprintf("reason(%d)", uint8(r))
+	return fmt.Sprintf("Reason(%d)", uint8(r))
 }
 
 // MarshalText is String, so that reasons read well in JSON. It never fails.
 func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote. A text that names no reason is an
+// error.
+func (r *Reason) UnmarshalText(text []byte) error { return named(r, ReasonReset, text, "Reason") }
 
 // A Snapshot is a picture of a breaker. The fields that identify the stay
 // belong together; the counters are read one by one and may be a few concurrent
@@ -115,7 +123,7 @@ type Snapshot struct {
 	Probes int
 
 	// Totals since New: openings, rejections, ignored and late outcomes, and
-	// panics of hooks.
+	// panics and Goexits of hooks.
 	Trips, Rejected, Ignored, Late, HookPanics uint64
 }
 

@@ -46,12 +46,12 @@ import (
 // http.MaxBytesHandler outside.
 func Middleware(b *breaker.Breaker) func(http.Handler) http.Handler {
 	if b == nil {
-		panic(errors.New("breakerhttp: nil *breaker.Breaker"))
+		panic(errNilBreaker)
 	}
 	b.State() // panics for a zero Breaker, now rather than with the first request
 	return func(next http.Handler) http.Handler {
 		if next == nil {
-			panic(errors.New("breakerhttp: nil http.Handler"))
+			panic(errNilHandler)
 		}
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { serve(b, next, w, r) })
 	}
