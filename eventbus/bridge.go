@@ -68,12 +68,8 @@ type BridgeConfig struct {
 
 func (c BridgeConfig) validate(ctx context.Context, br Bridge) error {
 	var p problems
-	if ctx == nil {
-		p = append(p, errNilContext)
-	}
-	if br == nil {
-		p = append(p, errNilBridge)
-	}
+	p.refuse(ctx == nil, errNilContext)
+	p.refuse(br == nil, errNilBridge)
 	parsePatterns(c.Export, "Export", &p)
 	parsePatterns(c.Import, "Import", &p)
 	p.check(len(c.Export)+len(c.Import) > 0, "Export and Import", words("empty"), "a pattern")

@@ -64,7 +64,8 @@ type anyTopic interface {
 	receive(ctx context.Context, m *meta, unmarshal func(any) error) error
 }
 
-// New returns a bus. It starts no goroutine and no timer.
+// New makes a bus. Its error joins all problems of cfg; each names the field and
+// the value. It starts nothing.
 func New(cfg Config) (*Bus, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -87,7 +88,7 @@ func New(cfg Config) (*Bus, error) {
 	}, nil
 }
 
-// MustNew is New for variables: it panics on an error.
+// MustNew is [New] for package-level variables: it panics with its error.
 func MustNew(cfg Config) *Bus {
 	b, err := New(cfg)
 	if err != nil {

@@ -1,6 +1,7 @@
 package eventbus
 
 import (
+	"errors"
 	"math"
 	"strconv"
 	"time"
@@ -193,6 +194,21 @@ func (o Overflow) String() string {
 		return overflowNames[o]
 	}
 	return "Overflow(" + strconv.Itoa(int(o)) + ")"
+}
+
+// MarshalText is String, so that policies read well in JSON. It never fails.
+func (o Overflow) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote. A text that names no policy is an
+// error.
+func (o *Overflow) UnmarshalText(text []byte) error {
+	for v := Overflow(0); v <= Unbounded; v++ {
+		if v.String() == string(text) {
+			*o = v
+			return nil
+		}
+	}
+	return errors.New("eventbus: " + quoted(string(text)) + " is no Overflow")
 }
 
 // gating reports whether a full queue of this policy concerns the publisher.

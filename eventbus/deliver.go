@@ -55,14 +55,37 @@ func (b *baton) take() (Drop, bool) {
 	return d, true
 }
 
-// contain runs a hook and counts its panic, or that it ended its goroutine.
+// contain runs a hook, and reports its panic, or that it ended its goroutine.
 func (i *topicInfo) contain(hook func()) {
 	returned := false
 	defer func() {
-		if recover() != nil || !returned {
-			i.hookPanics.Add(1)
+		if !returned {
+			i.fault(recover())
 		}
 	}()
 	hook()
+	returned = true
+}
+
+// fault counts and tells what a hook panicked with; nil: it called
+// runtime.Goexit. It is to be called by the deferred function that recovered.
+func (i *topicInfo) fault(v any) {
+	i.hookPanics.Add(1)
+	hook := i.bus.hooks.Fault
+	if hook == nil {
+		return
+	}
+	p := &PanicError{Goexit: true}
+	if v != nil {
+		p = newPanic(v)
+	}
+	returned := false
+	defer func() {
+		if !returned {
+			_ = recover()
+			i.hookPanics.Add(1)
+		}
+	}()
+	hook(p)
 	returned = true
 }

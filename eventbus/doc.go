@@ -115,7 +115,8 @@
 //     runs is never abandoned.
 //   - G18: A panic of a handler, filter, key function, interceptor, Marshal,
 //     Unmarshal, Delay or responder becomes a [*PanicError] and is the failure of
-//     that call alone; one of a hook is contained and counted.
+//     that call alone; one of a hook is contained, counted and told to
+//     Hooks.Fault.
 //   - G19: runtime.Goexit in a handler fails the event, and another goroutine
 //     goes on; in a Sync handler the other handlers run before the goroutine
 //     ends.

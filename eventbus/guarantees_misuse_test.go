@@ -20,6 +20,7 @@ func names(t *testing.T, err error, parts ...string) {
 	t.Helper()
 	require.Error(t, err)
 	assert.True(t, strings.HasPrefix(err.Error(), "eventbus: "), err)
+	assert.Equal(t, 1, strings.Count(err.Error(), "eventbus: "), err)
 	for _, part := range parts {
 		require.ErrorContains(t, err, part)
 	}
@@ -149,6 +150,21 @@ func TestG44_ZeroAndNil(t *testing.T) {
 			t.Error("nothing to receive")
 		}
 	}
+}
+
+// An error about several problems names the package once.
+func TestG44_OnePrefix(t *testing.T) {
+	b, x := newTopic[int](t, eventbus.Config{}, eventbus.TopicConfig{})
+	var none context.Context
+	_, err := x.Subscribe(none, nil)
+	require.EqualError(t, err, "eventbus: subscribe to topic \"x\": nil context\nnil function")
+	_, err = eventbus.SubscribePattern[int](none, b, "a", eventbus.SubscribeConfig[int]{}, nil)
+	require.EqualError(t, err, "eventbus: subscribe to pattern \"a\": nil context\nnil function")
+	_, err = eventbus.Respond[int, int](none, b, nil)
+	require.EqualError(t, err, "eventbus: respond to int: nil context\nnil function")
+	_, err = b.Attach(none, nil, eventbus.BridgeConfig{Export: []string{"a"}})
+	require.EqualError(t, err, "eventbus: attach a bridge: nil context\nnil Bridge")
+	closed(t, b)
 }
 
 func TestG44_NilContexts(t *testing.T) {

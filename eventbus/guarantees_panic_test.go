@@ -288,6 +288,59 @@ func TestS19_G18_Hooks(t *testing.T) {
 	}
 }
 
+// What a hook panicked with, or that it ended its goroutine, is told to Fault.
+// What Fault itself does is only counted, and concerns nothing else.
+func TestG18_Fault(t *testing.T) {
+	for _, end := range []string{"panic", "Goexit"} {
+		for name, misbehave := range map[string]func(){"returns": nil, "panics": func() { panic("fault") }, "exits": runtime.Goexit} {
+			t.Run(end+", and Fault "+name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					var mu sync.Mutex
+					var told []*eventbus.PanicError
+					b, x := newTopic[int](t, eventbus.Config{Hooks: eventbus.Hooks{
+						Handled: func(context.Context, eventbus.Handling) {
+							if end == "Goexit" {
+								runtime.Goexit()
+							}
+							panic(assert.AnError)
+						},
+						Dropped: func(eventbus.Drop) {},
+						Fault: func(p *eventbus.PanicError) {
+							mu.Lock()
+							told = append(told, p)
+							mu.Unlock()
+							if misbehave != nil {
+								misbehave()
+							}
+						},
+					}}, eventbus.TopicConfig{})
+					j, s := subscribe(t, x, eventbus.SubscribeConfig[int]{Retry: eventbus.Retry{Attempts: 1}})
+					publish(t, x, 1, 2)
+					synctest.Wait()
+					closed(t, b)
+					assert.Equal(t, []int{1, 2}, j.data())
+					assert.EqualValues(t, 2, s.Stats().Handled)
+					require.Len(t, told, 2)
+					for _, p := range told {
+						if end == "Goexit" {
+							assert.Equal(t, &eventbus.PanicError{Goexit: true}, p)
+							continue
+						}
+						assert.False(t, p.Goexit)
+						require.ErrorIs(t, p, assert.AnError)
+						assert.Contains(t, string(p.Stack), "TestG18_Fault")
+					}
+					want := 2
+					if misbehave != nil {
+						want = 4
+					}
+					assert.EqualValues(t, want, x.Stats().HookPanics)
+				})
+			})
+		}
+	}
+}
+
 // A handler that ends its goroutine fails, and another goroutine goes on.
 func TestS20_G19_GoexitInAQueuedHandler(t *testing.T) {
 	for _, k := range queuedKinds {

@@ -14,9 +14,10 @@ type Interceptor func(next Handler) Handler
 
 // Hooks observe a bus. Nil fields are skipped. They run outside all locks and
 // may publish, subscribe and cancel, but not wait for an end: Drain, Close and
-// Flush only with the context that they got. A panic in one is contained and counted in
-// [TopicStats].HookPanics. Each is called in order, and never twice at a time,
-// for one subscription with one worker, but for what fails without an attempt.
+// Flush only with the context that they got. A panic in one is contained, counted
+// in [TopicStats].HookPanics and reported to Fault. Each but Fault is called in
+// order, and never twice at a time, for one subscription with one worker, but for
+// what fails without an attempt.
 type Hooks struct {
 	// Handled is told every attempt, failed or not, on the handler's
 	// goroutine, with the context of the handler.
@@ -36,6 +37,12 @@ type Hooks struct {
 	// Stalled is told when a publisher has waited for Config.StallAfter, and
 	// then at twice, four times ... that, on a timer's goroutine.
 	Stalled func(Stall)
+
+	// Fault is told every panic and Goexit of another hook, on the goroutine
+	// where it happened, possibly concurrently. One of Fault itself is only
+	// counted. (Those of handlers and other functions come to Failed, or to
+	// whoever called.)
+	Fault func(*PanicError)
 }
 
 // A Handling is one attempt to handle an event.

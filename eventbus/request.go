@@ -35,12 +35,8 @@ func Respond[Q, R any](ctx context.Context, b *Bus, fn func(context.Context, Q) 
 	}
 	query := reflect.TypeFor[Q]()
 	var p problems
-	if ctx == nil {
-		p = append(p, errNilContext)
-	}
-	if fn == nil {
-		p = append(p, errNilFunc)
-	}
+	p.refuse(ctx == nil, errNilContext)
+	p.refuse(fn == nil, errNilFunc)
 	if err := invalid("respond to "+query.String(), p); err != nil {
 		return nil, err
 	}

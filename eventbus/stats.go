@@ -35,7 +35,7 @@ type TopicStats struct {
 	Seq           int64               // of the last event
 	Retained      int                 // events held as history
 	Unrouted      uint64              // events that nobody subscribed to and history did not keep
-	HookPanics    uint64              // panics of hooks
+	HookPanics    uint64              // panics and Goexits of hooks
 	Waiting       int                 // publishers that wait for room now
 	Waited        time.Duration       // that publishers have waited for room in all
 	Subscriptions []SubscriptionStats // in order of age, those of patterns included

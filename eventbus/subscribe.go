@@ -80,12 +80,8 @@ func (t *Topic[T]) place(ctx context.Context, cfg *SubscribeConfig[T], handler, 
 // checkSubscribe joins all that is wrong with a subscribing call.
 func checkSubscribe[T any](ctx context.Context, cfg *SubscribeConfig[T], at place, nilFunc bool, what string) error {
 	var p problems
-	if ctx == nil {
-		p = append(p, errNilContext)
-	}
-	if nilFunc {
-		p = append(p, errNilFunc)
-	}
+	p.refuse(ctx == nil, errNilContext)
+	p.refuse(nilFunc, errNilFunc)
 	cfg.check(&p, at)
 	if err := invalid("subscribe to "+what, p); err != nil {
 		return err

@@ -74,7 +74,8 @@ type sinks[T any] struct {
 // name is the name of type T: import path, dot, type name. A topic that exists
 // is taken as it is if cfg is the zero TopicConfig; else cfg must agree with its
 // own. A name with another type is an error that matches ErrTopicType, and that
-// of a closed bus is ErrClosed.
+// of a closed bus is ErrClosed. Any other error joins all problems of name and
+// cfg; each names the field and the value.
 func NewTopic[T any](b *Bus, name string, cfg TopicConfig) (*Topic[T], error) {
 	if err := b.usable(); err != nil {
 		return nil, err
@@ -82,7 +83,8 @@ func NewTopic[T any](b *Bus, name string, cfg TopicConfig) (*Topic[T], error) {
 	return newTopic[T](b, name, cfg)
 }
 
-// MustNewTopic is NewTopic for variables: it panics on an error.
+// MustNewTopic is [NewTopic] for package-level variables: it panics with its
+// error.
 func MustNewTopic[T any](b *Bus, name string, cfg TopicConfig) *Topic[T] {
 	t, err := NewTopic[T](b, name, cfg)
 	if err != nil {

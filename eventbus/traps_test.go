@@ -44,7 +44,7 @@ func TestTrap_aGoroutineForEveryEvent(t *testing.T) {
 		base := runtime.NumGoroutine()
 		publish(t, x, ints(1, 1000)...)
 		synctest.Wait()
-		assert.Equal(t, base, runtime.NumGoroutine())
+		assert.LessOrEqual(t, runtime.NumGoroutine(), base) // less if one of an earlier test has just ended
 		g.open()
 		closed(t, b)
 		assert.Equal(t, ints(1, 1000), g.data())

@@ -1,10 +1,12 @@
 package eventbus
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -14,6 +16,14 @@ type problems []error
 func (p *problems) check(ok bool, field string, value any, want string) {
 	if !ok {
 		*p = append(*p, problem(field, value, want))
+	}
+}
+
+// refuse is check for what has no field to name. Its text leaves out the prefix,
+// which invalid puts before all.
+func (p *problems) refuse(bad bool, misuse error) {
+	if bad {
+		*p = append(*p, errors.New(strings.TrimPrefix(misuse.Error(), "eventbus: ")))
 	}
 }
 
