@@ -25,6 +25,9 @@ func (r *Registry) SetHealth(ctx context.Context, service, id string, h Health, 
 
 // byHand changes a member that is named by ID, unless there are problems.
 func (r *Registry) byHand(ctx context.Context, op Op, service, id string, p problems, do func(*roster, *member, *batch)) error {
+	if err := r.usable(); err != nil {
+		return err
+	}
 	if ctx == nil {
 		return errNilContext
 	}

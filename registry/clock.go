@@ -11,7 +11,7 @@ import (
 
 // Clock tells the registry the time. A *clock.Mock and a clock.New() of
 // github.com/benbjohnson/clock both satisfy it. An implementation must be safe
-// for concurrent use.
+// for concurrent use. It must not call the registry, which reads it under a lock.
 type Clock interface {
 	Now() time.Time
 	Since(t time.Time) time.Duration

@@ -9,7 +9,8 @@ import (
 // Config says how a registry behaves. It is passed by value, copied, and never
 // changed later. The zero Config is valid.
 type Config struct {
-	// Clock tells the time of leases, checks and drains. Nil: system time.
+	// Clock tells the time of leases, checks and drains. It must be safe for
+	// concurrent use and must not call the registry. Nil: system time.
 	Clock Clock
 
 	// Rand draws the jitter of renewals, checks and feeds. It must be safe for

@@ -3,7 +3,8 @@
 // go, and watched without ever missing the state that counts.
 //
 // Package registry/balance chooses one for every call, registry/registryhttp
-// makes an http.Client of that, registry/registrydns fills a registry from DNS.
+// makes an http.Client of that, registry/registrydns fills a registry from DNS,
+// and registry/registrytest has what tests of backends need.
 //
 // # Quick start
 //
@@ -58,7 +59,9 @@
 //     change nothing. They act on any instance, whoever owns it; a lease that was
 //     ended by hand is lost, and its KeepAlive does not register again.
 //   - G5: Instances are copied deeply, in and out. Invalid input is an error that
-//     names every refused field with its value, and changes nothing.
+//     names every refused field with its value, and changes nothing. So is misuse:
+//     a nil context, Source, Backend, Reader or Writer, a nil or zero Registry,
+//     Lease or Service. Methods without an error result panic with it.
 //   - G6: A service whose last instance leaves is listed no more and its memory is
 //     released. Watchers get an empty snapshot; handles and watchers go on when
 //     it comes back.
@@ -127,7 +130,8 @@
 //     tracked calls of this process are over and DrainGrace has passed, or when ctx
 //     ends, which is an [*Error] with its cause. A second Drain joins the first.
 //
-// Hooks, the end, feeds (G23 to G37 are those of package balance):
+// Hooks, the end, feeds (G23 to G37 are those of package balance, G43 to G46 of
+// registryhttp, G47 is that of registrydns):
 //
 //   - G38: Hooks run outside locks, for each service in order of index, and may
 //     call the registry. Their panics are counted, reported and contained.

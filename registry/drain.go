@@ -49,6 +49,9 @@ func (r *Registry) Drain(ctx context.Context, service, id string) error {
 // does not renew it: let KeepAlive run until Drain has returned. It returns
 // ErrLeaseLost if the lease is or gets lost.
 func (l *Lease) Drain(ctx context.Context) error {
+	if err := l.usable(); err != nil {
+		return err
+	}
 	if ctx == nil {
 		return errNilContext
 	}

@@ -191,11 +191,13 @@ func quoted(s string) string {
 
 // Misuse that has no field to name.
 var (
-	errNilContext  = errors.New("registry: nil context")
-	errNilSource   = errors.New("registry: nil Source")
-	errNilBackend  = errors.New("registry: nil Backend")
-	errNilReader   = errors.New("registry: nil Reader")
-	errNilWriter   = errors.New("registry: nil Writer")
-	errZeroService = errors.New("registry: nil or zero Service, use Registry.Service")
-	errNoInstance  = errors.New("registry: no instance given")
+	errNilContext   = errors.New("registry: nil context")
+	errNilSource    = errors.New("registry: nil Source")
+	errNilBackend   = errors.New("registry: nil Backend")
+	errNilReader    = errors.New("registry: nil Reader")
+	errNilWriter    = errors.New("registry: nil Writer")
+	errZeroRegistry = errors.New("registry: nil or zero Registry, use New")
+	errZeroLease    = errors.New("registry: nil or zero Lease, use Registry.Register")
+	errZeroService  = errors.New("registry: nil or zero Service, use Registry.Service")
+	errNoInstance   = errors.New("registry: no instance given")
 )

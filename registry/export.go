@@ -35,6 +35,9 @@ type exported struct {
 // health that its owner, its check, an operator or its feed gives. The instances
 // of one service are those of one instant.
 func (r *Registry) Export(w io.Writer) error {
+	if err := r.usable(); err != nil {
+		return err
+	}
 	if w == nil {
 		return errNilWriter
 	}
@@ -85,6 +88,9 @@ func (r *Registry) export(name string) []exported {
 // A record that is bad, not allowed or too much is refused alone and named in
 // the error. So is the rest if the JSON is broken.
 func (r *Registry) Import(ctx context.Context, rd io.Reader, ttl time.Duration) (int, error) {
+	if err := r.usable(); err != nil {
+		return 0, err
+	}
 	if ctx == nil {
 		return 0, errNilContext
 	}
@@ -190,8 +196,8 @@ func isType(err error) bool {
 
 // record is what an exported instance stands for.
 func (e *exported) record(ttl time.Duration) (Record, error) {
-	h := healthNamed(e.Health)
-	if h == 0 {
+	var h Health
+	if h.UnmarshalText([]byte(e.Health)) != nil || h == 0 {
 		p := problems{&fieldError{"Health", e.Health, "the name of a health"}}
 		return Record{}, p.of(OpImport, e.Service, or(e.ID, e.Addr))
 	}

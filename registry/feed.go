@@ -72,6 +72,9 @@ const (
 // A name that another feed has is ErrExists. A registry that is or gets closed is
 // ErrClosed, and the instances stay as they are.
 func (r *Registry) Feed(ctx context.Context, name string, src Source) error {
+	if err := r.usable(); err != nil {
+		return err
+	}
 	if src == nil {
 		return errNilSource
 	}

@@ -1,6 +1,9 @@
 package registry
 
-import "strconv"
+import (
+	"errors"
+	"strconv"
+)
 
 // Health is how an instance is: higher is worse. The zero Health is no
 // statement.
@@ -31,14 +34,19 @@ func (h Health) String() string {
 	return "Health(" + strconv.Itoa(int(h)) + ")"
 }
 
-// healthNamed is the health with a name; 0 if there is none.
-func healthNamed(name string) Health {
-	for h := Passing; h <= Down; h++ {
-		if healthNames[h] == name {
-			return h
+// MarshalText is String, so that healths read well in JSON. It never fails.
+func (h Health) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote. A text that names no health is an
+// error.
+func (h *Health) UnmarshalText(text []byte) error {
+	for v := Health(0); v <= Down; v++ {
+		if v.String() == string(text) {
+			*h = v
+			return nil
 		}
 	}
-	return 0
+	return errors.New("registry: " + quoted(string(text)) + " is no Health")
 }
 
 // A word is what one source says.

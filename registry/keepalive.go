@@ -15,6 +15,9 @@ import (
 // after the owner's own Deregister or Drain; ErrLeaseLost when the lease is lost
 // for good, and ErrClosed when the registry is closed.
 func (l *Lease) KeepAlive(ctx context.Context) error {
+	if err := l.usable(); err != nil {
+		return err
+	}
 	if ctx == nil {
 		return errNilContext
 	}

@@ -8,7 +8,8 @@ import (
 
 // A Lease is the owner's handle to what it registered. It is fenced: once
 // somebody else has registered the same ID, or the instance was removed, its
-// verbs return ErrLeaseLost and touch nothing. It is safe for concurrent use.
+// verbs return ErrLeaseLost and touch nothing. It is safe for concurrent use. It
+// comes from [Registry.Register] only (G5).
 type Lease struct {
 	reg         *Registry
 	service, id string
@@ -35,26 +36,53 @@ func newLease(r *Registry, in *Instance, w word) *Lease {
 	}
 }
 
+// usable reports misuse of the handle.
+func (l *Lease) usable() error {
+	if l == nil || l.reg == nil {
+		return errZeroLease
+	}
+	return nil
+}
+
+// must is usable for methods without an error result.
+func (l *Lease) must() {
+	if l.usable() != nil {
+		panic(errZeroLease)
+	}
+}
+
 // Done is closed when the lease has ended for good: the instance was
 // deregistered, drained, superseded, removed, it expired while no KeepAlive ran,
 // or the registry was closed.
-func (l *Lease) Done() <-chan struct{} { return l.done }
+func (l *Lease) Done() <-chan struct{} {
+	l.must()
+	return l.done
+}
 
 // Err is nil as long as the lease lives, and after the owner's own Deregister or
 // Drain; else it is ErrLeaseLost or ErrClosed.
 func (l *Lease) Err() error {
+	if err := l.usable(); err != nil {
+		return err
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.err
 }
 
 // Endpoint is the latest record of the registration.
-func (l *Lease) Endpoint() *Endpoint { return l.claim.Load().ep.Load() }
+func (l *Lease) Endpoint() *Endpoint {
+	l.must()
+	return l.claim.Load().ep.Load()
+}
 
 // Renew prolongs the lease to a TTL from now. Without a TTL it does nothing. A
 // lease whose time is over is lost, except that an instance which is kept as
 // Stale is restored. It takes no lock unless the time is over.
 func (l *Lease) Renew() error {
+	if err := l.usable(); err != nil {
+		return err
+	}
 	c := l.claim.Load()
 	if c.term.deadline.Load() == never {
 		return nil
@@ -97,6 +125,9 @@ func (c *claim) restore() bool {
 // have to be the same, or empty. Another TTL counts from the last renewal. It
 // returns an [*Error] for every bad field, ErrLeaseLost or ErrClosed.
 func (l *Lease) Update(in Instance) error {
+	if err := l.usable(); err != nil {
+		return err
+	}
 	in.Service, in.ID = or(in.Service, l.service), or(in.ID, l.id)
 	n, p := in.normal(l.reg.cfg.TTL, l.reg.cfg.Limits)
 	p.check(in.Service == l.service, "Service", in.Service, quoted(l.service))
@@ -123,6 +154,9 @@ func (l *Lease) Update(in Instance) error {
 // takes it back. It lasts as long as the lease. It returns an [*Error] for a bad
 // argument, ErrLeaseLost or ErrClosed.
 func (l *Lease) SetHealth(h Health, reason string) error {
+	if err := l.usable(); err != nil {
+		return err
+	}
 	w := word{h, reason}
 	var p problems
 	w.check(&p)
@@ -154,6 +188,9 @@ func (l *Lease) say(in *Instance, w word) {
 // Deregister takes the instance out and ends the lease. It returns ErrLeaseLost or
 // ErrClosed if that has ended before.
 func (l *Lease) Deregister() error {
+	if err := l.usable(); err != nil {
+		return err
+	}
 	for {
 		c := l.claim.Load()
 		err := l.change(OpDeregister, func(r *roster, m *member, c *claim, b *batch) {

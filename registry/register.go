@@ -27,6 +27,9 @@ func (r *Registry) Register(ctx context.Context, in Instance) (*Lease, error) {
 // or none of them. The leases are in the order of the instances. No instance at
 // all is an error, and so is an ID that is named twice.
 func (r *Registry) RegisterWith(ctx context.Context, cfg RegisterConfig, ins ...Instance) ([]*Lease, error) {
+	if err := r.usable(); err != nil {
+		return nil, err
+	}
 	if ctx == nil {
 		return nil, errNilContext
 	}

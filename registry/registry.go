@@ -14,7 +14,8 @@ import (
 
 // A Registry knows the instances of services: who registered them, whether their
 // leases hold, and how they are. It is safe for concurrent use. It has to be
-// made by [New]; nothing runs until a TTL, a check, a feed or a hook needs it.
+// made by [New] (G5); nothing runs until a TTL, a check, a feed or a hook needs
+// it.
 type Registry struct {
 	cfg      Config
 	rule     preserveRule
@@ -43,7 +44,8 @@ type Registry struct {
 	syncs   outboxes
 }
 
-// New makes a registry. Its error names every bad field of cfg.
+// New makes a registry. Its error joins all problems of cfg; each names the field
+// and the value. It starts nothing.
 func New(cfg Config) (*Registry, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -69,7 +71,7 @@ func New(cfg Config) (*Registry, error) {
 	return r, nil
 }
 
-// MustNew is [New] that panics on a bad config.
+// MustNew is [New] for package-level variables: it panics with its error.
 func MustNew(cfg Config) *Registry {
 	r, err := New(cfg)
 	if err != nil {
@@ -78,9 +80,25 @@ func MustNew(cfg Config) *Registry {
 	return r
 }
 
+// usable reports misuse of the handle.
+func (r *Registry) usable() error {
+	if r == nil || r.closing == nil {
+		return errZeroRegistry
+	}
+	return nil
+}
+
+// must is usable for methods without an error result.
+func (r *Registry) must() {
+	if r.usable() != nil {
+		panic(errZeroRegistry)
+	}
+}
+
 // Service is a handle to a service, whether it exists or not. For one that does
 // it allocates nothing.
 func (r *Registry) Service(name string) *Service {
+	r.must()
 	if v, ok := r.rosters.Load(name); ok {
 		return &v.(*roster).handle
 	}
@@ -90,6 +108,7 @@ func (r *Registry) Service(name string) *Service {
 // Services ranges over the names of the services that have an instance, sorted,
 // as of the beginning of the loop.
 func (r *Registry) Services() iter.Seq[string] {
+	r.must()
 	return func(yield func(string) bool) {
 		var names []string
 		for ro := range r.all {
@@ -117,6 +136,7 @@ func (r *Registry) all(yield func(*roster) bool) {
 // it; how many were left for it depends on timers, which a *clock.Mock runs on
 // goroutines of their own.
 func (r *Registry) Sweep() int {
+	r.must()
 	n := 0
 	for ro := range r.all {
 		n += ro.expire(callers)
@@ -180,6 +200,9 @@ func (r *Registry) forget(ro *roster) {
 // ended, or returns the cause of ctx; calling it again waits again. It does not
 // drain: call [Lease.Drain] before.
 func (r *Registry) Close(ctx context.Context) error {
+	if err := r.usable(); err != nil {
+		return err
+	}
 	if ctx == nil {
 		return errNilContext
 	}

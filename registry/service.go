@@ -12,15 +12,27 @@ type Service struct {
 }
 
 // Name is the name of the service.
-func (s *Service) Name() string { return s.name }
+func (s *Service) Name() string {
+	if s == nil {
+		panic(errZeroService)
+	}
+	return s.name
+}
 
 // Clock is the clock of the registry; nil: system time.
-func (s *Service) Clock() Clock { return s.reg.cfg.Clock }
+func (s *Service) Clock() Clock {
+	if s == nil || s.reg == nil {
+		panic(errZeroService)
+	}
+	return s.reg.cfg.Clock
+}
 
 // Err is why the service will never have an instance: an [*Error] if no service
 // can have its name, ErrClosed once the registry is closed, else nil.
 func (s *Service) Err() error {
 	switch {
+	case s == nil || s.reg == nil:
+		return errZeroService
 	case !validName(s.name):
 		p := problems{&fieldError{"Service", s.name, nameRule}}
 		return p.of(OpWatch, s.name, "")
@@ -36,6 +48,9 @@ func (s *Service) Get(id string) (*Endpoint, bool) { return s.Snapshot().Get(id)
 // Snapshot is the instances now. It allocates nothing, takes no lock unless
 // something has to expire, and reads no clock if no instance has a TTL.
 func (s *Service) Snapshot() *Snapshot {
+	if s == nil {
+		panic(errZeroService)
+	}
 	// Which instant a view is good until has to be that of this view. Writers lower
 	// due before they store a view that needs it, so due is read after the view. But
 	// they raise it after they have stored a view without what has expired: somebody
@@ -56,6 +71,9 @@ func (s *Service) Snapshot() *Snapshot {
 // a roster: whoever makes one reads it later. A roster without a view is being
 // made, or was just released, and the next look finds what has come of it.
 func (s *Service) current() *Snapshot {
+	if s.reg == nil {
+		panic(errZeroService)
+	}
 	for {
 		absent := s.reg.absent.Load()
 		r := s.roster()

@@ -16,6 +16,7 @@ type Stats struct {
 // Stats is a picture of now. It is consistent for each service, not between
 // them.
 func (r *Registry) Stats() Stats {
+	r.must()
 	s := Stats{
 		Watchers: int(r.watchers.Load()),
 		Checks:   int(r.checkers.Load()),

@@ -43,6 +43,9 @@ const (
 // tells the first of them. At the end Sync takes out what it put, as far as that
 // works within 5s; the rest vanishes with its TTL.
 func (r *Registry) Sync(ctx context.Context, name string, b Backend, cfg SyncConfig) error {
+	if err := r.usable(); err != nil {
+		return err
+	}
 	if b == nil {
 		return errNilBackend
 	}

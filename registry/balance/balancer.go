@@ -42,7 +42,8 @@ type Balancer struct {
 }
 
 // New makes a balancer for a service, which need not have instances yet. Its
-// error names every bad field of cfg.
+// error joins all problems of cfg; each names the field and the value. It starts
+// nothing.
 func New(s *registry.Service, cfg Config) (*Balancer, error) {
 	if s == nil || s.Name() == "" {
 		return nil, errNilService
@@ -82,7 +83,7 @@ func New(s *registry.Service, cfg Config) (*Balancer, error) {
 	return b, nil
 }
 
-// MustNew is [New] that panics on a bad config.
+// MustNew is [New] for package-level variables: it panics with its error.
 func MustNew(s *registry.Service, cfg Config) *Balancer {
 	b, err := New(s, cfg)
 	if err != nil {

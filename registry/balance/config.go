@@ -49,7 +49,7 @@ type Config struct {
 	SlowStart time.Duration
 
 	// SlowStartFloor is the share of its share it begins with. Zero: 0.1.
-	// Negative is refused.
+	// Negative: 0.
 	SlowStartFloor float64
 
 	// SlowStartCurve bends the rise: after the part t of SlowStart the share is
@@ -159,8 +159,9 @@ type Retry struct {
 //     it counts as no failure.
 //   - Otherwise done is called exactly once, with the error that the pick's Done
 //     was given; nil instead of an error that is no failure, so that a 404 trips
-//     nothing; context.Canceled if the endpoint left in the same instant. It may
-//     be nil.
+//     nothing; context.Canceled if the endpoint left in the same instant; a
+//     [*registry.PanicError] without Stack for a call in [Do] that panicked or
+//     called runtime.Goexit, which goes on with its stack. It may be nil.
 type Gate interface {
 	Allow(ctx context.Context) (done func(error), err error)
 }
@@ -181,7 +182,7 @@ func (c Config) validate() error {
 	const share = "a share of at most 1, or a negative number"
 	p.check(shareOrLess(c.SpillBelow), "SpillBelow", c.SpillBelow, share)
 	p.check(shareOrLess(c.PanicThreshold), "PanicThreshold", c.PanicThreshold, share)
-	p.check(c.SlowStartFloor >= 0 && c.SlowStartFloor <= 1, "SlowStartFloor", c.SlowStartFloor, "a share from 0 to 1")
+	p.check(shareOrLess(c.SlowStartFloor), "SlowStartFloor", c.SlowStartFloor, share+" for 0")
 	p.check(finite(c.SlowStartCurve) && c.SlowStartCurve >= 0, "SlowStartCurve", c.SlowStartCurve, "0 or more")
 	if v := reflect.ValueOf(c.Policy); v.Kind() == reflect.Pointer && v.IsNil() {
 		p.check(false, "Policy", v.Type().String()+"(nil)", "a policy, or nil")
@@ -226,7 +227,7 @@ func (c Config) withDefaults() Config {
 	c.SpillBelow = or(c.SpillBelow, 0.7)
 	c.PanicThreshold = or(c.PanicThreshold, 0.5)
 	c.SlowStart = max(c.SlowStart, 0)
-	c.SlowStartFloor = or(c.SlowStartFloor, 0.1)
+	c.SlowStartFloor = max(or(c.SlowStartFloor, 0.1), 0)
 	c.SlowStartCurve = or(c.SlowStartCurve, 1)
 	if c.Outlier != nil {
 		o := c.Outlier.withDefaults()

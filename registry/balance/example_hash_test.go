@@ -2,6 +2,7 @@ package balance_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"github.com/mainstay-go/mainstay/registry"
@@ -89,11 +90,12 @@ func ExampleConsistentHash_NewPicker() {
 
 // Which algorithm, by the name in a configuration file.
 func ExampleHashKind() {
-	kinds := make(map[string]balance.HashKind)
-	for _, k := range []balance.HashKind{balance.Maglev, balance.Rendezvous} {
-		kinds[k.String()] = k
+	var policy balance.ConsistentHash
+	err := json.Unmarshal([]byte(`{"Kind": "Rendezvous", "Bound": 1.25}`), &policy)
+	if err != nil {
+		fmt.Println(err)
+		return
 	}
-	policy := balance.ConsistentHash{Kind: kinds["Rendezvous"]}
 	lb, err := balance.New(registry.MustNew(registry.Config{}).Service("prices"), balance.Config{Policy: policy})
 	fmt.Println(policy.Kind, lb.Stats().Members, err)
 	// Output: Rendezvous 0 <nil>

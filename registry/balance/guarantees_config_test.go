@@ -45,7 +45,7 @@ func refusals() []refusal {
 	share := []float64{nan, inf, -inf, 1.000001, 50}
 	floats("SpillBelow", share, func(c *balance.Config, v float64) { c.SpillBelow = v })
 	floats("PanicThreshold", share, func(c *balance.Config, v float64) { c.PanicThreshold = v })
-	floats("SlowStartFloor", append(share, -0.1), func(c *balance.Config, v float64) { c.SlowStartFloor = v })
+	floats("SlowStartFloor", share, func(c *balance.Config, v float64) { c.SlowStartFloor = v })
 	floats("SlowStartCurve", []float64{nan, inf, -inf, -1}, func(c *balance.Config, v float64) { c.SlowStartCurve = v })
 	floats("Outlier.FailureRate", share, func(c *balance.Config, v float64) { c.Outlier.FailureRate = v })
 	floats("Outlier.StdevFactor", []float64{nan, inf, -inf}, func(c *balance.Config, v float64) { c.Outlier.StdevFactor = v })

@@ -1,6 +1,7 @@
 package balance
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -42,15 +43,29 @@ const (
 	Rendezvous
 )
 
+var hashNames = [...]string{"Maglev", "Rendezvous"}
+
 // String is the name of the constant.
 func (k HashKind) String() string {
-	switch k {
-	case Maglev:
-		return "Maglev"
-	case Rendezvous:
-		return "Rendezvous"
+	if int(k) < len(hashNames) {
+		return hashNames[k]
 	}
 	return "HashKind(" + strconv.Itoa(int(k)) + ")"
+}
+
+// MarshalText is String, so that kinds read well in JSON. It never fails.
+func (k HashKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote. A text that names no kind is an
+// error.
+func (k *HashKind) UnmarshalText(text []byte) error {
+	for v := HashKind(0); v <= Rendezvous; v++ {
+		if v.String() == string(text) {
+			*k = v
+			return nil
+		}
+	}
+	return fmt.Errorf("balance: %.64q is no HashKind", text)
 }
 
 const (

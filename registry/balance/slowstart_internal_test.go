@@ -32,6 +32,8 @@ func TestRamp(t *testing.T) {
 		"over":                    {newRamp(100, 0, 0), 100, 1},
 		"long over":               {newRamp(100, 0, 0), 1 << 60, 1},
 		"before it began":         {newRamp(100, 0, 0), -5, 0.1},
+		"negative: from nothing":  {newRamp(100, -1, 0), 0, 0},
+		"no floor to stay at":     {newRamp(100, -1, 0), 9, 0.09},
 		"own floor":               {newRamp(100, 0.4, 0), 30, 0.4},
 		"floor of one":            {newRamp(100, 1, 0), 0, 1},
 		"a curve above one: fast": {newRamp(100, 0, 2), 25, 0.5},
@@ -61,7 +63,7 @@ func FuzzRamp(f *testing.F) {
 	f.Add(int64(math.MaxInt64), 0.5, 3.0, int64(1), []byte{9})
 	f.Add(int64(3), 1e-300, 1e-300, int64(7), []byte{1, 1, 1})
 	f.Fuzz(func(t *testing.T, length int64, floor, curve float64, since int64, steps []byte) {
-		if !(floor >= 0 && floor <= 1) || !(curve >= 0) || !finite(curve) || length <= 0 || since > 1<<61 || since < -1<<61 {
+		if !(floor <= 1) || !finite(floor) || !(curve >= 0) || !finite(curve) || length <= 0 || since > 1<<61 || since < -1<<61 {
 			return
 		}
 		r := newRamp(time.Duration(length), floor, curve)

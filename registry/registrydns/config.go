@@ -108,22 +108,6 @@ func validName(s string) bool {
 	return len(s) <= maxName && !digits
 }
 
-// problems collects what is wrong with a config.
-type problems []error
-
-func (p *problems) check(ok bool, field string, value any, want string) {
-	if ok {
-		return
-	}
-	if s, isText := value.(string); isText {
-		value = quoted(s)
-	}
-	*p = append(*p, fmt.Errorf("%s is %v, want %s", field, value, want))
-}
-
-// words describe a value that has no text of its own.
-type words string
-
 // checkInstance lets a registry check what every instance will have. RegisterWith is all
 // or none and tells all that is wrong, so two instances of one ID keep it from
 // taking any.
@@ -154,15 +138,6 @@ func each(err error, do func(*registry.Error)) {
 			each(e, do)
 		}
 	}
-}
-
-// quoted is a string of any length and content, fit for a message.
-func quoted(s string) string {
-	const most = 64
-	if len(s) > most {
-		return fmt.Sprintf("%q... (%d bytes)", s[:most], len(s))
-	}
-	return fmt.Sprintf("%q", s)
 }
 
 // cloned is a deep copy of what a template has.

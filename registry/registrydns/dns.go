@@ -31,13 +31,6 @@ type Resolver interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
-var (
-	errZeroSource = errors.New("registrydns: nil or zero Source, use New")
-	errNilContext = errors.New("registrydns: nil context")
-	errNilDeliver = errors.New("registrydns: nil deliver")
-	errRunning    = errors.New("registrydns: the Source runs already, every feed needs one of its own")
-)
-
 // A Source is a registry.Source that looks a name up. It serves one feed at a
 // time. The zero Source is none; use [New].
 type Source struct {
@@ -53,7 +46,8 @@ type Source struct {
 	missing int // not-found answers in a row, also of earlier runs; written by the one that runs
 }
 
-// New makes a source. Its error names all that is wrong with cfg.
+// New makes a source. Its error joins all problems of cfg; each names the field
+// and the value. It starts nothing.
 func New(cfg Config) (*Source, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err

@@ -11,11 +11,11 @@ import (
 	"github.com/mainstay-go/mainstay/registry"
 )
 
-// HTTPCheckConfig says how [HTTPCheck] asks an instance. The zero
-// HTTPCheckConfig is valid.
+// HTTPCheckConfig says how [HTTPCheck] asks an instance. It is passed by value,
+// copied, and never changed later. The zero HTTPCheckConfig is valid.
 type HTTPCheckConfig struct {
-	// Path is the path of the URL, with a query if there is a '?' in it. Empty:
-	// "/healthz".
+	// Path is the path of the URL, with a query if there is a '?' in it. One that
+	// does not parse fails every check. Empty: "/healthz".
 	Path string
 
 	// Client makes the requests. Nil: one that follows no redirect, keeps no

@@ -1,9 +1,6 @@
 package registryhttp
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 
@@ -11,7 +8,8 @@ import (
 )
 
 // TransportConfig says how a [Transport] sends requests to services. It is
-// passed by value and copied. The zero TransportConfig is valid.
+// passed by value, copied, and never changed later. The zero TransportConfig is
+// valid.
 type TransportConfig struct {
 	// Base makes the round trips. Nil: a clone of http.DefaultTransport. If it
 	// has a DialTLSContext of its own, it is up to that to look at names.
@@ -49,50 +47,6 @@ type TransportConfig struct {
 
 const defaultMaxTLSNames = 64
 
-// A StatusError is how Config.IsFailure and Retry.If of the balancer see a
-// response of status 400 and above; callers of the Transport get the response.
-//
-// By default a status of 500 and above is a failure of the instance, and so are
-// 429 and every other error, unless the caller gave up. Tried again are 502, 503
-// and 504, and every error of Base, if the request allows it: see [Transport].
-type StatusError struct {
-	Code   int
-	Header http.Header // of the response; read-only
-}
-
-// Error tells the status.
-func (e *StatusError) Error() string {
-	return fmt.Sprintf("registryhttp: status %d %s", e.Code, http.StatusText(e.Code))
-}
-
-// statusError is the error for a response, nil below 400.
-func statusError(resp *http.Response) error {
-	if resp.StatusCode < http.StatusBadRequest {
-		return nil
-	}
-	return &StatusError{resp.StatusCode, resp.Header}
-}
-
-func isFailure(err error) bool {
-	var s *StatusError
-	if errors.As(err, &s) {
-		return s.Code >= http.StatusInternalServerError || s.Code == http.StatusTooManyRequests
-	}
-	return !errors.Is(err, context.Canceled)
-}
-
-func isTransient(err error) bool {
-	var s *StatusError
-	if !errors.As(err, &s) {
-		return true
-	}
-	switch s.Code {
-	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return true
-	}
-	return false
-}
-
 // withDefaults is a config of a balancer as it is meant here.
 func withDefaults(cfg balance.Config) balance.Config {
 	if cfg.Policy == nil {
@@ -119,11 +73,3 @@ func serviceOf(req *http.Request) string {
 	}
 	return req.URL.Host
 }
-
-// Misuse that has no field to name.
-var (
-	errNilRegistry   = errors.New("registryhttp: nil *registry.Registry")
-	errNilRequest    = errors.New("registryhttp: nil *http.Request")
-	errNilURL        = errors.New("registryhttp: nil Request.URL")
-	errZeroTransport = errors.New("registryhttp: nil or zero Transport, use NewTransport")
-)

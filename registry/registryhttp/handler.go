@@ -14,8 +14,8 @@ import (
 	"github.com/mainstay-go/mainstay/registry"
 )
 
-// HandlerConfig says when a process is ready. The zero HandlerConfig is valid:
-// always.
+// HandlerConfig says when a process is ready. It is passed by value, copied, and
+// never changed later. The zero HandlerConfig is valid: always.
 type HandlerConfig struct {
 	// Require are services that need a usable instance, one that is picked.
 	Require []string

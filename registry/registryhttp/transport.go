@@ -32,7 +32,8 @@ type Transport struct {
 	left    atomic.Int64 // how many there were then
 }
 
-// NewTransport makes a transport. The error names every bad field of cfg.
+// NewTransport makes a transport. Its error joins all problems of cfg; each names
+// the field and the value. It starts nothing.
 func NewTransport(r *registry.Registry, cfg TransportConfig) (*Transport, error) {
 	if r == nil {
 		return nil, errNilRegistry
@@ -58,7 +59,8 @@ func NewTransport(r *registry.Registry, cfg TransportConfig) (*Transport, error)
 	return t, nil
 }
 
-// MustNewTransport is [NewTransport] that panics on a bad config.
+// MustNewTransport is [NewTransport] for package-level variables: it panics with
+// its error.
 func MustNewTransport(r *registry.Registry, cfg TransportConfig) *Transport {
 	t, err := NewTransport(r, cfg)
 	if err != nil {
