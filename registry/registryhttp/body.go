@@ -19,7 +19,39 @@ type body struct {
 	use     *use
 	outcome error        // if nothing goes wrong with the body
 	left    atomic.Int64 // of Content-Length; if that is unknown, negative after the first data at the latest
-	dropped runtime.Cleanup
+	guard   atomic.Pointer[guard]
+}
+
+// A guard gives a pick back when it is garbage. To make one costs more than all
+// else about a body, so they are used again: a body has one until it is over, and
+// nobody else refers to that meanwhile.
+type guard struct{ held *held }
+
+// Held is what a guard has. It is apart, since the cleanup refers to it.
+type held struct {
+	pick balance.Pick
+	live atomic.Bool // written after pick, and looked at before
+}
+
+func newGuard() any {
+	g := &guard{&held{}}
+	runtime.AddCleanup(g, (*held).abandon, g.held)
+	return g
+}
+
+func (h *held) abandon() {
+	if h.live.Load() {
+		h.pick.Abandon()
+	}
+}
+
+// unguard is for a body that is over, or about to be.
+func (b *body) unguard() {
+	if g := b.guard.Swap(nil); g != nil {
+		g.held.live.Store(false)
+		g.held.pick = balance.Pick{}
+		b.use.t.guards.Put(g)
+	}
 }
 
 // A duplex is a body one can write to, that of 101 Switching Protocols.
@@ -45,7 +77,10 @@ func (d *duplex) CloseWrite() error {
 func watch(u *use, resp *http.Response, outcome error) io.ReadCloser {
 	b := &body{from: resp.Body, use: u, outcome: outcome}
 	b.left.Store(resp.ContentLength)
-	b.dropped = runtime.AddCleanup(b, balance.Pick.Abandon, u.pick)
+	g := u.t.guards.Get().(*guard)
+	g.held.pick = u.pick
+	g.held.live.Store(true)
+	b.guard.Store(g)
 	if w, ok := resp.Body.(io.Writer); ok {
 		return &duplex{b, w}
 	}
@@ -60,13 +95,13 @@ func (b *body) Read(p []byte) (int, error) {
 	left := b.left.Add(-int64(n))
 	switch {
 	case err == io.EOF:
-		b.dropped.Stop()
+		b.unguard()
 		b.use.end(b.outcome)
 	case left == 0 && n > 0: // trailers may follow, so the context goes on
-		b.dropped.Stop()
+		b.unguard()
 		b.use.pick.DoneAfter(b.outcome, b.use.latency)
 	case err != nil:
-		b.dropped.Stop()
+		b.unguard()
 		b.use.end(b.use.told(err))
 	}
 	return n, err
@@ -76,7 +111,7 @@ func (b *body) Read(p []byte) (int, error) {
 func (b *body) Close() (err error) {
 	defer b.use.release()
 	defer func() { err = b.from.Close() }() // also if what follows panics
-	b.dropped.Stop()
+	b.unguard()
 	b.use.pick.DoneAfter(b.outcome, b.use.latency)
 	return nil
 }

@@ -28,6 +28,10 @@ func ExampleMustNewTransport_breaker() {
 				return nil, err
 			}
 			return func(err error) { // in short: return p.Done, nil
+				if err == nil { // allocates nothing, what follows does
+					p.Done(nil)
+					return
+				}
 				var status *registryhttp.StatusError
 				if errors.As(err, &status) {
 					if d := breakerhttp.RetryAfter(status.Header, time.Now()); d > 0 {

@@ -66,6 +66,31 @@ func TestG44_DroppedBody(t *testing.T) {
 	}
 }
 
+// G44: the same with bodies that have ended before and between, whatever of theirs
+// is used again: each gives back its own pick, once.
+func TestG44_DroppedBodyAmongOthers(t *testing.T) {
+	f := newFixture(t, answer(200, "text"), named("a", "b"), attemptTimeout)
+	const calls = 100
+	for range calls {
+		resp, err := f.RoundTrip(get(t))
+		finish(t, resp, err)
+		require.NoError(t, resp.Body.Close(), "again")
+		drop(t, f)
+		_, _ = resp.Body.Read(make([]byte, 1)) // of no concern to anybody
+		require.NoError(t, resp.Body.Close())
+	}
+	collect(t, func() bool { return f.inFlight() == 0 })
+	resp, err := f.RoundTrip(get(t))
+	require.NoError(t, err)
+	for range 5 {
+		runtime.GC()
+	}
+	assert.Equal(t, 1, f.inFlight(), "those that were collected are over for good")
+	finish(t, resp, nil)
+	assert.Zero(t, f.inFlight())
+	assert.Len(t, f.take(), calls+1)
+}
+
 // G44: a body that is in use is not collected.
 func TestG44_BodyInUseIsNotDropped(t *testing.T) {
 	f := newFixture(t, answer(200, "text"), named("a"))

@@ -27,6 +27,8 @@ type Transport struct {
 	base http.RoundTripper
 	tls  tlsNames
 
+	guards sync.Pool // of *guard
+
 	clients sync.Map     // service to *client
 	made    atomic.Int64 // clients, since those that nobody needs were forgotten
 	left    atomic.Int64 // how many there were then
@@ -55,6 +57,7 @@ func NewTransport(r *registry.Registry, cfg TransportConfig) (*Transport, error)
 	if t.base == nil {
 		t.base = defaultBase()
 	}
+	t.guards.New = newGuard
 	t.tls.init(t.base, cfg.MaxTLSNames)
 	return t, nil
 }

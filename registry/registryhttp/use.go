@@ -24,6 +24,8 @@ type use struct {
 	req  *http.Request
 	pick balance.Pick
 
+	out     http.Request // what is sent, and its URL: here, so that they are one piece of memory
+	url     url.URL
 	clone   *clone                  // of Base, which is used instead; nil: Base
 	over    sync.Once               // that it was used
 	touched atomic.Bool             // the request's body, if that is watched
@@ -119,10 +121,15 @@ func (u *use) prepare(body io.ReadCloser) (http.RoundTripper, *http.Request, fun
 		base = u.clone.rt
 	}
 	ctx, arrived := u.limit()
-	out := req.WithContext(ctx)     // a shallow copy
+	out := &u.out
+	if u.cancel == nil {
+		*out = *req // a shallow copy
+	} else {
+		*out = *req.WithContext(ctx)
+	}
 	out.Header = req.Header.Clone() // in case Base keeps to its contract less than we do
-	out.URL = new(url.URL)
-	*out.URL = *req.URL
+	u.url = *req.URL
+	out.URL = &u.url
 	out.URL.Host, out.URL.Scheme = e.Addr(), scheme
 	out.Body = u.watched(body)
 	switch custom := req.Host != "" && req.Host != req.URL.Host; {
