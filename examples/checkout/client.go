@@ -42,17 +42,26 @@ func guard(breakers *breaker.Group[string]) func(*registry.Endpoint) balance.Gat
 				return nil, err
 			}
 			return func(err error) {
-				// An instance that says when to come again is left alone until then.
-				if se := (*registryhttp.StatusError)(nil); errors.As(err, &se) {
-					if d := breakerhttp.RetryAfter(se.Header, time.Now()); d > 0 {
-						p.Trip(min(d, longestPause), err)
-						return
-					}
+				if d := asked(err); d > 0 {
+					p.Trip(min(d, longestPause), err)
+					return
 				}
 				p.Done(err)
 			}, nil
 		})
 	}
+}
+
+// asked is how long an instance wants to be left alone; 0: it has not said.
+func asked(err error) time.Duration {
+	if err == nil {
+		return 0 // without an allocation, unlike what follows
+	}
+	var status *registryhttp.StatusError
+	if !errors.As(err, &status) {
+		return 0
+	}
+	return breakerhttp.RetryAfter(status.Header, time.Now())
 }
 
 // longestPause is the longest that a server can have itself left alone for.
