@@ -207,7 +207,8 @@
 //
 // In a testing/synctest bubble a breaker with a nil Clock runs on the bubble's
 // time; a *clock.Mock of github.com/benbjohnson/clock as Config.Clock works
-// too. See the examples.
+// too, but the deadlines of contexts stay on system time then. See the examples,
+// and examples/testing for both side by side.
 //
 // # Cost
 //

@@ -220,7 +220,9 @@
 // # Testing
 //
 // Package eventbustest has a bus that fails the test if it cannot be drained, a
-// recorder with expectations, and the conformance suite for bridges.
+// recorder with expectations, and the conformance suite for bridges. With a *clock.Mock
+// move it past the last wait first, and wait for what that leads to afterwards.
+// examples/testing has a retry both ways, with a Mock and in a testing/synctest bubble.
 //
 // # Cost
 //

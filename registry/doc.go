@@ -169,8 +169,11 @@
 //
 // # Testing
 //
-// Package registrytest has a Backend in memory, which several registries of one
-// test can share, and the conformance suite for backends.
+// In a testing/synctest bubble a registry with a nil Clock needs nothing else. With a
+// *clock.Mock have a bubble too: elsewhere nobody can tell when KeepAlive has set its
+// timer, and a Mock that is moved past it too early ends a lease that is alive.
+// examples/testing has both. Package registrytest has a Backend in memory, which several
+// registries of one test can share, and the conformance suite for backends.
 //
 // # Cost
 //
