@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,7 +25,9 @@ import (
 type world struct {
 	buyer
 	databases map[string]*database
-	asked     []string
+
+	mu    sync.Mutex
+	asked []string
 }
 
 func newWorld(s script) *world {
@@ -39,7 +42,9 @@ func newWorld(s script) *world {
 		handlers[service.name] = c.handler(nil)
 	}
 	w.buyer = buyer{caller{&http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+		w.mu.Lock()
 		w.asked = append(w.asked, req.Method+" "+req.URL.Path)
+		w.mu.Unlock()
 		return answered(handlers[req.URL.Host], req), nil
 	})}}}
 	return w

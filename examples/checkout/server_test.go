@@ -118,8 +118,14 @@ func TestServer_addressTaken(t *testing.T) {
 // Who leaves is registered no more, finishes its calls, and then does not listen any
 // more.
 func TestServer_leave(t *testing.T) {
-	hold := make(chan struct{})
+	hold, gone := make(chan struct{}), make(chan struct{})
 	s := newServer(t, hold)
+	s.reg = registry.MustNew(registry.Config{Hooks: registry.Hooks{Change: func(c registry.Change) {
+		if c.After == nil {
+			close(gone)
+		}
+	}}})
+	defer func() { assert.NoError(t, s.reg.Close(context.Background())) }()
 	require.NoError(t, s.leave(t.Context()), "it has not been alive")
 	require.NoError(t, s.start(t.Context()))
 	addr := s.where()
@@ -129,9 +135,9 @@ func TestServer_leave(t *testing.T) {
 		answers <- fmt.Sprint(text, err)
 	}()
 	<-hold
-	left, lease := make(chan error, 1), s.life.lease
+	left := make(chan error, 1)
 	go func() { left <- s.leave(context.Background()) }()
-	<-lease.Done()
+	<-gone
 	assert.Zero(t, registered(s))
 	assert.Empty(t, left)
 	hold <- struct{}{}

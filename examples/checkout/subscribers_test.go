@@ -59,6 +59,7 @@ func TestNotifier(t *testing.T) {
 			require.NoError(t, topics.ended.TryPublish(t.Context(), e))
 		}
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		for bounces, want := range tries {
 			id := bouncing(t, n, bounces).ID
 			assert.Equal(t, want, n.tries[id], bounces)
@@ -73,6 +74,7 @@ func TestNotifier(t *testing.T) {
 		again := Ended{Order: bouncing(t, n, 2), Status: saga.Completed, Again: true}
 		require.NoError(t, topics.ended.TryPublish(t.Context(), again))
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		assert.Equal(t, 3, n.tries[again.Order.ID])
 		assert.Equal(t, n.bounces(again.Order.ID), n.bounces(again.Order.ID+mark+"7"), "in every round")
 	})
@@ -162,6 +164,7 @@ func TestAudit_slowDisk(t *testing.T) {
 		}
 		assert.Equal(t, began, time.Now())
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		stats := subs.all[2].Stats()
 		assert.Equal(t, "audit", stats.Name)
 		assert.Positive(t, stats.Lagged)
