@@ -44,6 +44,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"sync"
 	"time"
 
 	"github.com/mainstay-go/mainstay/examples/checkout/page"
@@ -173,14 +174,14 @@ func (s *shop) watched(ctx context.Context, addr string, out io.Writer, do func(
 		return err
 	}
 	server := &http.Server{Handler: p, ReadHeaderTimeout: 10 * time.Second}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = server.Serve(listener) }) // always an error: that of the end
 	fmt.Fprintf(out, "Look at http://%s and break something. Ctrl-C ends it.\n\n", listener.Addr())
 	defer func() {
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 		defer cancel()
 		err = errors.Join(err, p.Close(last), server.Shutdown(last))
-		_ = <-served // always an error: that of the end
+		serving.Wait()
 	}()
 	return do()
 }

@@ -210,6 +210,9 @@ func (s *orderService) crash() bool {
 	now, end := context.WithCancel(context.Background())
 	end()
 	_ = w.close(now) // it fails: nothing can be written any more
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.orders) // what it knew is in the journal, or nowhere
 	return true
 }
 
