@@ -67,13 +67,16 @@ func TestBoard_orders(t *testing.T) {
 		{"under way", []any{a, status(a.ID, saga.Running, nil), began(a.ID, "reserve")}, page.Orders{Placed: 1, Running: 1}, 1},
 		{"ended", []any{
 			a, b, c, d, status(a.ID, saga.Running, nil), status(a.ID, saga.Completed, nil),
-			Ended{Order: a, Status: saga.Completed}, Ended{Order: b, Status: saga.Compensated}, Ended{Order: c, Status: saga.Stuck},
+			Ended{Order: a, Status: saga.Completed},
+			Ended{Order: b, Status: saga.Compensated},
+			Ended{Order: c, Status: saga.Stuck},
 		}, page.Orders{Placed: 4, Running: 1, Completed: 1, Compensated: 1, Stuck: 1}, 0},
 		{"ended twice", []any{
 			a, Ended{Order: a, Status: saga.Completed}, Ended{Order: a, Status: saga.Completed, Again: true}, Ended{Order: a, Status: saga.Compensated},
 		}, page.Orders{Placed: 1, Completed: 1}, 0},
 		{"a straggling event", []any{
-			a, status(a.ID, saga.Running, nil), Ended{Order: a, Status: saga.Completed},
+			a, status(a.ID, saga.Running, nil),
+			Ended{Order: a, Status: saga.Completed},
 			did(a.ID, "pick"), status(a.ID, saga.Completed, nil), began(a.ID, "pick"), status(a.ID, saga.Running, nil),
 		}, page.Orders{Placed: 1, Completed: 1}, 0},
 		{"the end has not been told", []any{
