@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
@@ -26,6 +28,7 @@ type back struct {
 	mu   sync.Mutex
 	keys map[string][]string // of the attempts, by run
 	hold chan struct{}       // not nil: attempts tell it, and then wait until they are given up
+	deaf bool                // but then they have done it
 	err  error               // of attempts
 	undo error
 }
@@ -39,6 +42,9 @@ func (b *back) do(ctx context.Context, _ *Purchase) error {
 	if hold != nil {
 		hold <- struct{}{}
 		<-ctx.Done()
+		if b.deaf {
+			return nil
+		}
 		return context.Cause(ctx)
 	}
 	return err
@@ -128,9 +134,20 @@ func numbered(n int) Order {
 }
 
 // A run that was under way goes on after a crash, by the same key, and the end of its
-// order is told.
+// order is told. What an attempt has done in the moment of the crash could not be
+// written down.
 func TestOffice_crash(t *testing.T) {
+	for _, deaf := range []bool{false, true} {
+		t.Run(fmt.Sprintf("deaf %v", deaf), func(t *testing.T) {
+			crashes(t, deaf)
+		})
+	}
+}
+
+func crashes(t *testing.T, deaf bool) {
+	t.Helper()
 	o := newOffice(t, t.TempDir())
+	o.deaf = deaf
 	hold := make(chan struct{})
 	o.let(hold)
 	assert.False(t, o.crash(), "it is not open")
@@ -192,6 +209,47 @@ func TestOffice_anotherProcess(t *testing.T) {
 		id := numbered(n).ID
 		assert.Equal(t, first.tried(id), second.tried(id), id)
 	}
+}
+
+// A slowReader is a codec with which the journal is read so slowly, when the service
+// remembers, that a run has ended meanwhile.
+type slowReader struct{ ended chan struct{} }
+
+func (slowReader) Marshal(v any) ([]byte, error) { return json.Marshal(v) }
+
+func (r slowReader) Unmarshal(data []byte, v any) error {
+	if strings.Contains(string(debug.Stack()), ".remember(") {
+		<-r.ended
+	}
+	return json.Unmarshal(data, v)
+}
+
+// The end of an order that comes between the two looks at its run is told, although the
+// hook did not know the order yet.
+func TestOffice_endsMeanwhile(t *testing.T) {
+	dir := t.TempDir()
+	first := newOffice(t, dir)
+	hold := make(chan struct{})
+	first.let(hold)
+	require.NoError(t, first.open(t.Context()))
+	status, _ := first.order(t, body(t, lampOrder))
+	require.Equal(t, http.StatusAccepted, status)
+	<-hold
+	assert.True(t, first.crash())
+
+	second := newOffice(t, dir)
+	r := slowReader{make(chan struct{})}
+	second.def = saga.MustNewWith(saga.Spec[Purchase]{Name: "checkout", Codec: r, Steps: []saga.Step[Purchase]{{Name: "step", Do: second.do}}})
+	_, err := second.topics.status.Subscribe(t.Context(), func(_ context.Context, e saga.StatusEvent) error {
+		if e.To == saga.Completed {
+			close(r.ended)
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	require.NoError(t, second.open(t.Context()))
+	second.flush(t)
+	assert.Positive(t, second.told["order 1"])
 }
 
 // Nobody knows whether the end of an order was heard before a crash, so it is told again.
