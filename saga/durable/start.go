@@ -141,7 +141,13 @@ func (e *Engine) isClosing() bool {
 // to create it has failed for a reason.
 func (e *Engine) same(ctx context.Context, h Head, data []byte, why error) error {
 	stored, all, err := e.store.Load(ctx, h.ID)
-	if err != nil {
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(why, ErrConflict): // with what, nobody knows: perhaps it is this very run
+		return ofRun(h.ID, err)
+	default:
 		return ofRun(h.ID, why)
 	}
 	events := decodeAll(all)
