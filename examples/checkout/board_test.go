@@ -95,7 +95,7 @@ func TestBoard_orders(t *testing.T) {
 				assert.Equal(t, tc.want, v.Orders)
 				assert.Len(t, v.Runs, tc.runs)
 				board.tellProgress()
-				assert.Equal(t, fmt.Sprintf("0s orders: %d placed, %d on their way, %d completed, %d compensated",
+				assert.Equal(t, fmt.Sprintf("0s so far: %d placed, %d on their way, %d completed, %d compensated",
 					tc.want.Placed, tc.want.Running, tc.want.Completed, tc.want.Compensated), board.said[len(board.said)-1])
 			})
 		})

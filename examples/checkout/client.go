@@ -24,6 +24,7 @@ func newTransport(base http.RoundTripper, reg *registry.Registry, breakers *brea
 	return registryhttp.NewTransport(reg, registryhttp.TransportConfig{
 		Base: base,
 		Balancer: balance.Config{
+			Policy:  balance.PeakEWMA{Decay: t.part(0.025, 50*time.Millisecond)}, // it forgets as fast as all else goes
 			Gate:    guard(breakers),
 			Outlier: &balance.Outlier{Consecutive: -1}, // the breakers judge the same failures
 			Retry:   balance.Retry{Attempts: 3, AttemptTimeout: t.attempt()},

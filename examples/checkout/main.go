@@ -26,8 +26,18 @@
 // faults, but not to the microsecond. The journal and the audit log are in -dir, which
 // must be empty or new and is kept.
 //
+// No run is ever stuck here: compensation is tried until it works. Events are lost only if
+// the disk is slower than the audit log needs. What the page keeps and the books grow with
+// every order, by some hundred megabytes an hour.
+//
 // It takes some 20 seconds, or what -for says. Ctrl-C has no more customers come; a
 // second one ends it.
+//
+// To read it: saga.go has the steps, client.go what connects registry and breaker,
+// office.go the engine, events.go what goes over the bus, and subscribers.go who listens.
+// shop.go puts everybody together. server.go, counter.go and database.go are a service;
+// script.go and faults.go break it; board.go, progress.go and view.go make the page of what
+// the bus tells; outcome.go, expect.go and report.go look at the books.
 //
 // The exit status is 0 if the books are right, 1 if not, 2 for wrong usage or a file of
 // orders that is wrong. That is so of the program when it is built, not by go run, which
@@ -110,7 +120,7 @@ func perform(ctx context.Context, p plan, addr string, out io.Writer) error {
 	return nil
 }
 
-// observe is perform without what is said at the end.
+// observe is perform without what is said at the end: it counts what goes on afterwards.
 func observe(ctx context.Context, p plan, addr string, out io.Writer) (outcome, error) {
 	before := goroutines()
 	o, err := stage(ctx, p, addr, out)
@@ -161,11 +171,10 @@ func (s *shop) watched(ctx context.Context, addr string, out io.Writer, do func(
 	if err != nil {
 		return err
 	}
-	var cfg page.Config
-	if host != "" {
-		cfg.Hosts = []string{host}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "localhost" // it listens everywhere, and there is one name for here
 	}
-	p, err := page.New(s, cfg)
+	p, err := page.New(s, page.Config{Hosts: []string{host}})
 	if err != nil {
 		return err
 	}
@@ -173,10 +182,18 @@ func (s *shop) watched(ctx context.Context, addr string, out io.Writer, do func(
 	if err != nil {
 		return err
 	}
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	server := &http.Server{Handler: p, ReadHeaderTimeout: 10 * time.Second}
 	var serving sync.WaitGroup
-	serving.Go(func() { _ = server.Serve(listener) }) // always an error: that of the end
-	fmt.Fprintf(out, "Look at http://%s and break something. Ctrl-C ends it.\n\n", listener.Addr())
+	serving.Go(func() {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			s.topics.tell("there is no page any more: "+err.Error(), true)
+		}
+	})
+	fmt.Fprintf(out, "Look at http://%s and break something. Ctrl-C ends it.\n\n", net.JoinHostPort(host, port))
 	defer func() {
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 		defer cancel()

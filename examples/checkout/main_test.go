@@ -60,7 +60,7 @@ func TestRun(t *testing.T) {
 		assert.Contains(t, out, want)
 	}
 	assert.Regexp(t, regexp.MustCompile(`breaker opens for \d+ms: `), out)
-	assert.Regexp(t, regexp.MustCompile(`orders: \d+ placed, \d+ on their way, \d+ completed, \d+ compensated`), out)
+	assert.Regexp(t, regexp.MustCompile(`so far: \d+ placed, \d+ on their way, \d+ completed, \d+ compensated`), out)
 	for line := range strings.Lines(out) {
 		assert.LessOrEqual(t, len(line), width+1, "%s", line)
 	}
@@ -116,7 +116,7 @@ func TestRun_badOrders(t *testing.T) {
 	status, out, errs := command(t.Context(), nil, "-orders", file, "-dir", dir)
 	assert.Equal(t, 2, status)
 	assert.Empty(t, out)
-	assert.Contains(t, errs, "checkout: "+file+":5: customer is missing, want a name\n")
+	assert.Contains(t, errs, "checkout: "+file+":5: customer is missing, want 1 to 128 bytes of text\n")
 	assert.NoDirExists(t, dir)
 
 	status, _, errs = command(t.Context(), nil, "-orders", file+"x", "-dir", dir)

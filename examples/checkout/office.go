@@ -25,8 +25,7 @@ type orderService struct {
 	topics *topics
 	tempo  tempo
 	random func() uint64
-	server *server          // its handler is that of this service
-	door   *breaker.Breaker // opens if the store fails
+	server *server // its handler is that of this service
 
 	turn sync.Mutex // is held by who opens or closes it
 
@@ -155,11 +154,13 @@ func (s *orderService) over(ctx context.Context, run string, end saga.Status) {
 	}
 }
 
-// handler is what the service serves.
+// handler is what the service serves. If its store fails it has customers come again
+// later, without asking the store.
 func (s *orderService) handler(<-chan struct{}) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /orders", s.place)
-	return breakerhttp.Middleware(s.door)(mux)
+	door := breaker.MustNew("door", breaker.Config{OpenFor: s.tempo.open()})
+	return breakerhttp.Middleware(door)(mux)
 }
 
 // place starts the run of an order. A customer that does not know whether that has

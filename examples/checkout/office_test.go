@@ -18,7 +18,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/mainstay-go/mainstay/breaker"
 	"github.com/mainstay-go/mainstay/registry"
 	"github.com/mainstay-go/mainstay/saga"
 )
@@ -95,7 +94,7 @@ func newOffice(t *testing.T, dir string) *officeTest {
 	s := &server{id: "orders-1", service: office, reg: reg, tempo: patient, asker: asker}
 	o.orderService = &orderService{
 		dir: dir, topics: topics, tempo: pace, random: script{1}.random("jitter"), orders: make(map[string]Order),
-		door: breaker.MustNew("door", breaker.Config{Initial: breaker.ForcedClosed}), server: s,
+		server: s,
 		def: saga.MustNew("checkout", []saga.Step[Purchase]{{
 			Name: "step", Do: o.do, Undo: func(context.Context, *Purchase) error { return o.undo },
 		}}),

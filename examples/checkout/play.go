@@ -25,6 +25,9 @@ func (s *shop) buying() *saga.Saga[Order] {
 
 func (s *shop) place(ctx context.Context, o *Order) error {
 	_, err := s.customer.call(ctx, request{method: http.MethodPost, url: "http://" + office + "/orders", key: "order " + o.ID, body: o})
+	if status := (*statusError)(nil); errors.As(err, &status) && status.code == http.StatusBadRequest {
+		return saga.Reject(err) // it is not understood, now or later
+	}
 	return err
 }
 
@@ -41,6 +44,8 @@ func (s *shop) serve(ctx, last context.Context, orders []Order, within time.Dura
 	var mu sync.Mutex
 	var t tally
 	buy := s.buying()
+	last, give := context.WithCancelCause(last)
+	defer give(nil)
 	began := time.Now()
 	for i, o := range orders {
 		if !until(ctx, began.Add(within*time.Duration(i)/time.Duration(len(orders)))) {
@@ -57,24 +62,29 @@ func (s *shop) serve(ctx, last context.Context, orders []Order, within time.Dura
 			}
 		})
 	}
+	patience := time.AfterFunc(longest, func() { give(errStuck) })
+	defer patience.Stop()
 	customers.Wait()
 	return t
 }
 
-// perform plays the script of faults. In the end, or when ctx ends, all are well.
-func (s *shop) perform(ctx context.Context, acts []act) (err error) {
+// playScript plays the script of faults. In the end, or when ctx ends, what it has done is
+// over.
+func (s *shop) playScript(ctx context.Context, acts []act) (err error) {
 	began := time.Now()
 	for _, a := range acts {
 		if !until(ctx, began.Add(a.from)) {
 			break
 		}
-		struck := time.Now() // perhaps late, and then it lasts as long all the same
+		struck := make(map[string]*ailment)
 		for _, id := range a.instances {
-			s.strike(s.find(id), a.fault, a.to-a.from)
+			if ailment, err := s.strike(s.find(id), a.fault); err == nil { // else somebody was first
+				struck[id] = ailment
+			}
 		}
-		until(ctx, struck.Add(a.to-a.from))
-		for _, id := range a.instances {
-			err = errors.Join(err, s.revive(context.WithoutCancel(ctx), s.find(id)))
+		until(ctx, time.Now().Add(a.to-a.from)) // as long as it should, also if it began late
+		for id, ailment := range struck {
+			err = errors.Join(err, s.relieve(context.WithoutCancel(ctx), s.find(id), ailment))
 		}
 	}
 	return err
@@ -103,11 +113,14 @@ type plan struct {
 func (s *shop) play(ctx context.Context, p plan) (t tally, err error) {
 	last, fail := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer fail(nil)
+	ctx, leave := context.WithCancel(ctx)
+	defer leave()
 	var acts sync.WaitGroup
 	if p.faults {
 		acts.Go(func() {
-			if err := s.perform(ctx, p.script.acts(p.tempo.script)); err != nil {
+			if err := s.playScript(ctx, p.script.acts(p.tempo.script)); err != nil {
 				fail(err) // nobody gets on without the order service
+				leave()
 			}
 		})
 	}
@@ -120,10 +133,8 @@ func (s *shop) play(ctx context.Context, p plan) (t tally, err error) {
 	if last.Err() != nil {
 		return t, context.Cause(last)
 	}
-	for _, server := range s.servers { // those that somebody has killed by hand
-		if err := s.revive(last, server); err != nil {
-			return t, err
-		}
+	if err := s.healAll(last); err != nil {
+		return t, err
 	}
 	last, cancel := context.WithTimeoutCause(last, longest, errStuck)
 	defer cancel()

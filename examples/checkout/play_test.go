@@ -151,10 +151,10 @@ func TestPlay_forever(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var said lines
-	said.at(" orders: ", func(line string) {
+	said.at(" so far: ", func(line string) {
 		var at float64
 		var placed int
-		_, err := fmt.Sscanf(line, "%fs orders: %d placed", &at, &placed)
+		_, err := fmt.Sscanf(line, "%fs so far: %d placed", &at, &placed)
 		assert.NoError(t, err, line)
 		if placed > 45 {
 			cancel()

@@ -24,18 +24,15 @@ type server struct {
 	asker       *http.Client // of health checks
 	// handler makes what it serves. over is closed when the server dies.
 	handler func(over <-chan struct{}) http.Handler
-	ailment atomic.Pointer[ailment] // nil: it never had one
+	ailment atomic.Pointer[ailment] // what is wrong with it on purpose; nil: nothing
 
 	mu   sync.Mutex
 	addr string
 	life *life // nil: it is dead
 }
 
-// An ailment is a fault for some time.
-type ailment struct {
-	fault fault
-	until time.Time
-}
+// An ailment is a fault, until somebody takes it away. Two of the same fault are two.
+type ailment struct{ fault fault }
 
 // A life is from one start to the next death.
 type life struct {
@@ -137,11 +134,6 @@ func (s *server) leave(ctx context.Context) error {
 	return err
 }
 
-// ail has the server suffer from a fault for some time.
-func (s *server) ail(f fault, d time.Duration) {
-	s.ailment.Store(&ailment{f, time.Now().Add(d)})
-}
-
 // suffers is what is wrong with the server now.
 func (s *server) suffers() fault {
 	s.mu.Lock()
@@ -150,7 +142,7 @@ func (s *server) suffers() fault {
 	if !alive {
 		return kill
 	}
-	if a := s.ailment.Load(); a != nil && time.Now().Before(a.until) {
+	if a := s.ailment.Load(); a != nil {
 		return a.fault
 	}
 	return well

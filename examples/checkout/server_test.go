@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -185,15 +184,13 @@ func TestServer_cannotStart(t *testing.T) {
 	require.Error(t, err, "nobody listens")
 }
 
-// A fault is over after its time; whatever it is, who is dead is dead.
-func TestServer_ail(t *testing.T) {
+// Whatever it suffers from, who is dead is dead.
+func TestServer_suffers(t *testing.T) {
 	s := newServer(t, nil)
-	s.ail(slow, time.Hour)
+	s.ailment.Store(&ailment{slow})
 	assert.Equal(t, kill, s.suffers())
 	require.NoError(t, s.start(t.Context()))
 	assert.Equal(t, slow, s.suffers())
-	s.ail(storm, time.Hour)
-	assert.Equal(t, storm, s.suffers())
-	s.ail(late, 0)
+	s.ailment.Store(nil)
 	assert.Equal(t, well, s.suffers())
 }

@@ -7,13 +7,10 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/mainstay-go/mainstay/breaker"
-	"github.com/mainstay-go/mainstay/examples/checkout/page"
 	"github.com/mainstay-go/mainstay/registry"
 	"github.com/mainstay-go/mainstay/registry/registryhttp"
 )
@@ -35,8 +32,12 @@ type shop struct {
 	office    *orderService
 	traffic   *traffic
 	customer  caller
-	ticks     chan struct{}  // closed when nothing is counted any more
-	runs      sync.WaitGroup // what the shop does by itself
+
+	fate sync.Mutex // is held by who strikes or heals a server
+	over bool       // nobody is struck any more; guarded by fate
+
+	ticks chan struct{}  // closed when nothing is counted any more
+	runs  sync.WaitGroup // what the shop does by itself
 }
 
 // newShop makes everybody, and starts nobody but those who listen.
@@ -89,7 +90,6 @@ func newShop(ctx context.Context, s script, t tempo, dir string, say func(time.D
 	}
 	sh.office = &orderService{
 		dir: filepath.Join(dir, "journal"), def: def, topics: sh.topics, tempo: t, random: s.random("jitter"),
-		door:   breaker.MustNew("door", breaker.Config{OpenFor: t.open()}),
 		orders: make(map[string]Order),
 		server: &server{id: instanceID(office, 1), service: office, reg: sh.reg, tempo: t, asker: asker},
 	}
@@ -161,93 +161,4 @@ func (s *shop) names() []string {
 		names = append(names, service.name)
 	}
 	return names
-}
-
-// note is what is wrong now, in words.
-func (s *shop) note() string {
-	var all []string
-	for _, server := range s.servers {
-		if text := symptom(server.suffers()); text != "" {
-			all = append(all, server.id+" "+text)
-		}
-	}
-	return strings.Join(all, ", ")
-}
-
-func symptom(f fault) string {
-	return map[fault]string{
-		slow: "is slow", late: "answers late", storm: "is overloaded", kill: "is dead",
-	}[f]
-}
-
-// find is the server with an ID.
-func (s *shop) find(id string) *server {
-	i := slices.IndexFunc(s.servers, func(server *server) bool { return server.id == id })
-	if i < 0 {
-		return nil
-	}
-	return s.servers[i]
-}
-
-// strike does something to a server, for some time. What was killed is started when
-// the time is over, by the caller.
-func (s *shop) strike(server *server, f fault, d time.Duration) {
-	switch {
-	case f != kill:
-		server.ail(f, d)
-	case server == s.office.server:
-		s.office.crash()
-	default:
-		server.kill()
-	}
-	if text := symptom(f); text != "" {
-		s.topics.tell(server.id+" "+text, true)
-	}
-}
-
-// revive starts a server that is dead, and takes away what it suffers from.
-func (s *shop) revive(ctx context.Context, server *server) error {
-	was := server.suffers()
-	server.ail(well, 0)
-	var err error
-	if server == s.office.server {
-		err = s.office.open(ctx)
-	} else {
-		err = server.start(ctx)
-	}
-	switch {
-	case err != nil:
-		err = fmt.Errorf("%s: %w", server.id, err)
-		s.topics.tell(err.Error(), true)
-		return err
-	case was != well:
-		s.topics.tell(server.id+" is well again", false)
-	}
-	return nil
-}
-
-var errNoInstance = errors.New("no such instance")
-
-// Inject is what the buttons of the page do.
-func (s *shop) Inject(f page.Fault, instance string) error {
-	server := s.find(instance)
-	if server == nil {
-		return errNoInstance
-	}
-	switch {
-	case f == page.Heal:
-		return s.revive(context.Background(), server)
-	case f == page.Kill:
-		s.strike(server, kill, 0)
-		s.runs.Go(func() {
-			if pause(s.tempo.down(), s.ticks) {
-				_ = s.revive(context.Background(), server) // else Heal tries again
-			}
-		})
-		return nil
-	case (f == page.Slow || f == page.Storm) && server != s.office.server:
-		s.strike(server, fault(f), s.tempo.hold())
-		return nil
-	}
-	return fmt.Errorf("%s cannot be hit by %q", instance, f)
 }

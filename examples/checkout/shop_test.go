@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -121,7 +122,7 @@ func TestShop_inject(t *testing.T) {
 	assert.Equal(t, page.Kill, state("payment-3"))
 	_, err := get(t.Context(), addr, "/healthz")
 	require.Error(t, err)
-	require.NoError(t, s.Inject(page.Kill, "payment-3"), "it is dead")
+	require.EqualError(t, s.Inject(page.Kill, "payment-3"), "payment-3: it is dead")
 	require.NoError(t, s.Inject(page.Heal, "payment-3"))
 	assert.Equal(t, page.Fault(""), state("payment-3"))
 	_, err = get(t.Context(), addr, "/healthz")
@@ -181,13 +182,61 @@ func TestShop_closesWhileDead(t *testing.T) {
 func TestShop_cannotRevive(t *testing.T) {
 	s := openShop(t)
 	server := s.find("stock-1")
-	s.strike(server, kill, 0)
+	a, err := s.strike(server, kill)
+	require.NoError(t, err)
 	server.service = "no name"
-	require.ErrorContains(t, s.revive(t.Context(), server), "stock-1: ")
+	require.ErrorContains(t, s.relieve(t.Context(), server, a), "stock-1: ")
 	require.ErrorContains(t, s.Inject(page.Heal, "stock-1"), "Service is \"no name\"")
 	server.service = "stock"
-	require.NoError(t, s.revive(t.Context(), server))
+	require.NoError(t, s.relieve(t.Context(), server, a))
 	assert.Equal(t, well, server.suffers())
+}
+
+// What has ended by hand does not end a second time, and not what has come after it.
+func TestShop_relieve(t *testing.T) {
+	s := openShop(t)
+	server := s.find("payment-2")
+	first, err := s.strike(server, slow)
+	require.NoError(t, err)
+	require.NoError(t, s.heal(t.Context(), server))
+	_, err = s.strike(server, slow)
+	require.NoError(t, err)
+	require.NoError(t, s.relieve(t.Context(), server, first))
+	assert.Equal(t, slow, server.suffers())
+
+	dead, err := s.strike(server, kill)
+	require.NoError(t, err)
+	_, err = s.strike(server, storm)
+	require.ErrorIs(t, err, errDead)
+	require.ErrorContains(t, s.Inject(page.Kill, "payment-2"), "payment-2: it is dead")
+	require.NoError(t, s.relieve(t.Context(), server, dead))
+	assert.Equal(t, well, server.suffers())
+
+	require.NoError(t, s.topics.bus.Flush(t.Context()))
+	var told []string
+	for _, line := range s.board.view().Log {
+		if strings.HasPrefix(line.Text, "payment-2 ") {
+			told = append(told, line.Text)
+		}
+	}
+	assert.Equal(t, []string{
+		"payment-2 is slow", "payment-2 is well again", "payment-2 is slow", "payment-2 is dead", "payment-2 is well again",
+	}, told)
+}
+
+// When all have been healed for the end nobody is struck any more.
+func TestShop_healAll(t *testing.T) {
+	s := openShop(t)
+	for _, id := range []string{"orders-1", "payment-1"} {
+		_, err := s.strike(s.find(id), kill)
+		require.NoError(t, err)
+	}
+	_, err := s.strike(s.find("stock-1"), late)
+	require.NoError(t, err)
+	require.NoError(t, s.healAll(t.Context()))
+	assert.Empty(t, s.note())
+	require.ErrorIs(t, s.Inject(page.Kill, "payment-1"), errOver)
+	assert.Empty(t, s.note())
 }
 
 // A breaker that opens and who gets no calls any more are seen on the page.

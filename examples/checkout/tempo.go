@@ -3,7 +3,8 @@ package main
 import "time"
 
 // A tempo is how long everything takes. It follows from how long the script of
-// faults lasts, so that a short one shows the same as a long one.
+// faults lasts, so that a short one shows the same as a long one. But Retry-After has
+// whole seconds: below some 10s a storm has callers stay away during what follows it.
 type tempo struct{ script time.Duration }
 
 // part is a share of the script, and at least some time: the machine does not get

@@ -47,7 +47,7 @@ func (b *board) tellProgress() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c := b.counts
-	b.say(b.elapsed(time.Now()), fmt.Sprintf("orders: %d placed, %d on their way, %d completed, %d compensated",
+	b.say(b.elapsed(time.Now()), fmt.Sprintf("so far: %d placed, %d on their way, %d completed, %d compensated",
 		c.Placed, c.Placed-len(b.ends), c.Completed, c.Compensated))
 }
 

@@ -24,7 +24,7 @@ type Order struct {
 
 const (
 	maxLine  = 64 << 10 // bytes
-	maxID    = 128      // bytes; a run may have 256
+	maxText  = 128      // bytes; the ID of a run may have 256
 	maxCount = 1e9      // so that no sum is too large
 )
 
@@ -102,9 +102,10 @@ func parse(line []byte) (o Order, problems []string) {
 			wrong(name, value, want)
 		}
 	}
-	take("id", &o.ID, fmt.Sprintf("1 to %d bytes of text", maxID), func() bool { return o.ID != "" && len(o.ID) <= maxID })
-	take("customer", &o.Customer, "a name", func() bool { return o.Customer != "" })
-	take("item", &o.Item, "a name", func() bool { return o.Item != "" })
+	name := fmt.Sprintf("1 to %d bytes of text", maxText)
+	take("id", &o.ID, name, func() bool { return o.ID != "" && len(o.ID) <= maxText })
+	take("customer", &o.Customer, name, func() bool { return o.Customer != "" && len(o.Customer) <= maxText })
+	take("item", &o.Item, name, func() bool { return o.Item != "" && len(o.Item) <= maxText })
 	take("quantity", &o.Quantity, "1 to 1000000000", func() bool { return o.Quantity >= 1 && o.Quantity <= maxCount })
 	take("cents", &o.Cents, "1 to 1000000000", func() bool { return o.Cents >= 1 && o.Cents <= maxCount })
 	for _, name := range slices.Sorted(maps.Keys(fields)) {

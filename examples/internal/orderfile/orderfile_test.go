@@ -47,8 +47,10 @@ func TestRead_bad(t *testing.T) {
 		{"long id", without(`"a"`, `"`+strings.Repeat("a", 129)+`"`), `f:1: id is "\"aaaaaaaaa`},
 		{"a number for an id", without(`"a"`, "7"), "f:1: id is 7, want 1 to 128 bytes of text"},
 		{"id used", good + "\n" + good, `f:2: id is "a", want another one than in line 1`},
-		{"no customer", without(`"ann"`, `""`), `f:1: customer is "", want a name`},
-		{"no item", without(`"lamp"`, "{}"), "f:1: item is {}, want a name"},
+		{"no customer", without(`"ann"`, `""`), `f:1: customer is "", want 1 to 128 bytes of text`},
+		{"long customer", without(`"ann"`, `"`+strings.Repeat("a", 129)+`"`), `f:1: customer is "\"aaaaaaaaa`},
+		{"no item", without(`"lamp"`, "{}"), "f:1: item is {}, want 1 to 128 bytes of text"},
+		{"long item", without(`"lamp"`, `"`+strings.Repeat("a", 129)+`"`), `f:1: item is "\"aaaaaaaaa`},
 		{"quantity 0", without(`"quantity":1`, `"quantity":0`), "f:1: quantity is 0, want 1 to 1000000000"},
 		{"half a lamp", without(`"quantity":1`, `"quantity":0.5`), "f:1: quantity is 0.5, want 1 to 1000000000"},
 		{"too many", without(`"quantity":1`, `"quantity":1000000001`), "f:1: quantity is 1000000001, want 1 to 1000000000"},
@@ -58,7 +60,7 @@ func TestRead_bad(t *testing.T) {
 		{"another field", without(`"cents":1`, `"cents":1,"Cents":2`), `f:1: "Cents" is 2, want no such field`},
 		{
 			"everything", "\n" + `{"quantity":-1,"b":[],"a":1}`,
-			"f:2: id is missing, want 1 to 128 bytes of text\nf:2: customer is missing, want a name\nf:2: item is missing, want a name\n" +
+			"f:2: id is missing, want 1 to 128 bytes of text\nf:2: customer is missing, want 1 to 128 bytes of text\nf:2: item is missing, want 1 to 128 bytes of text\n" +
 				"f:2: quantity is -1, want 1 to 1000000000\nf:2: cents is missing, want 1 to 1000000000\n" +
 				"f:2: \"a\" is 1, want no such field\nf:2: \"b\" is [], want no such field",
 		},
