@@ -48,7 +48,7 @@ type street struct {
 }
 
 // open registers a service. It answers every PUT with status.
-func (s *street) open(t *testing.T, services *registry.Registry, name string, status int) {
+func (s *street) open(t *testing.T, reg *registry.Registry, name string, status int) {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
@@ -59,7 +59,7 @@ func (s *street) open(t *testing.T, services *registry.Registry, name string, st
 		}
 	}))
 	t.Cleanup(server.Close)
-	_, err := services.Register(t.Context(), registry.Instance{
+	_, err := reg.Register(t.Context(), registry.Instance{
 		ID: name, Service: name, Addr: strings.TrimPrefix(server.URL, "http://"), TTL: -1,
 	})
 	require.NoError(t, err)
@@ -84,14 +84,17 @@ func TestREADME_composed(t *testing.T) {
 	breakers := breaker.MustNewGroup(breaker.GroupConfig[string]{Config: breaker.Config{
 		Hooks: breaker.Hooks{Transition: func(ctx context.Context, t breaker.Transition) { _ = moved.TryPublish(ctx, t) }},
 	}})
-	services := registry.MustNew(registry.Config{}) // servers register themselves, and renew their leases
-	client := &http.Client{Transport: registryhttp.MustNewTransport(services, registryhttp.TransportConfig{
-		Balancer: balance.Config{Gate: func(e *registry.Endpoint) balance.Gate { // a breaker for each instance
-			return balance.GateFunc(func(ctx context.Context) (func(error), error) {
-				p, err := breakers.Get(e.Addr()).Allow(ctx)
-				return p.Done, err
-			})
-		}},
+	reg := registry.MustNew(registry.Config{}) // servers register themselves, and renew their leases
+	client := &http.Client{Transport: registryhttp.MustNewTransport(reg, registryhttp.TransportConfig{
+		Balancer: balance.Config{
+			Outlier: &balance.Outlier{Consecutive: -1}, // the breakers judge the same failures
+			Gate: func(e *registry.Endpoint) balance.Gate { // one for each instance
+				return balance.GateFunc(func(ctx context.Context) (func(error), error) {
+					p, err := breakers.Get(e.Addr()).Allow(ctx)
+					return p.Done, err
+				})
+			},
+		},
 	})}
 	checkout := saga.MustNew("checkout", []saga.Step[Order]{
 		{Name: "reserve", Do: call(client, "PUT", "http://stock/reserved"), Undo: call(client, "DELETE", "http://stock/reserved")},
@@ -100,13 +103,13 @@ func TestREADME_composed(t *testing.T) {
 	})
 
 	var all street
-	all.open(t, services, "stock", http.StatusOK)
-	all.open(t, services, "shipping", http.StatusOK)
-	all.open(t, services, "payment", http.StatusOK)
+	all.open(t, reg, "stock", http.StatusOK)
+	all.open(t, reg, "shipping", http.StatusOK)
+	all.open(t, reg, "payment", http.StatusOK)
 	require.NoError(t, checkout.Run(ctx, &Order{ID: 7}))
 	assert.Equal(t, []string{"PUT stock/reserved/7", "PUT payment/charges/7", "PUT shipping/parcels/7"}, all.take())
 
-	all.open(t, services, "payment", http.StatusInternalServerError) // it takes the place of the other one
+	all.open(t, reg, "payment", http.StatusInternalServerError) // it takes the place of the other one
 	require.Error(t, checkout.Run(ctx, &Order{ID: 8}))
 	assert.Equal(t, []string{
 		"PUT stock/reserved/8", "PUT payment/charges/8",
@@ -128,6 +131,6 @@ func TestREADME_composed(t *testing.T) {
 	require.ErrorIs(t, charge(ctx, &Order{ID: 9}), breaker.ErrRejected)
 	assert.Empty(t, all.take(), "nothing is sent")
 
-	require.NoError(t, services.Close(ctx))
+	require.NoError(t, reg.Close(ctx))
 	require.NoError(t, bus.Close(ctx))
 }

@@ -181,7 +181,7 @@ func TestREADME(t *testing.T) {
 func TestREADME_namesTests(t *testing.T) {
 	var source strings.Builder
 	for _, dir := range []string{
-		"breaker", "breaker/breakerhttp", "eventbus", "registry", "registry/balance", "registry/registryhttp", "saga", "saga/durable", "saga/filestore", "saga/sagatest",
+		"breaker", "breaker/breakerhttp", "eventbus", "registry", "registry/balance", "registry/registryhttp", "saga", "saga/durable", "saga/filestore", "saga/sagatest", "examples",
 	} {
 		files, err := filepath.Glob("../" + dir + "/*_test.go")
 		require.NoError(t, err)
@@ -193,7 +193,7 @@ func TestREADME_namesTests(t *testing.T) {
 	named := regexp.MustCompile("`((?:Test|Benchmark)[A-Z][^`]*)`").FindAllStringSubmatch(read(t, "../README.md"), -1)
 	require.NotEmpty(t, named)
 	for _, match := range named {
-		assert.Contains(t, source.String(), "\nfunc "+match[1]+"(", "%s", match[1])
+		assert.True(t, strings.Contains(source.String(), "\nfunc "+match[1]+"("), "there is no %s", match[1])
 	}
 }
 
