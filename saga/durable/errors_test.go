@@ -96,11 +96,9 @@ func TestErrors_OfStores(t *testing.T) {
 		m.load.is(func() error { return errStore })
 		_, err = e.Get(bg, "r1")
 		assert.Equal(t, errStore, err, "which the store has named")
-		err = start(e, def, "r1")
-		assert.ErrorIs(t, err, durable.ErrConflict)
-		assert.EqualError(t, err, `durable: run "r1": conflict`, "whether it is the same nobody knows")
+		assert.Equal(t, errStore, start(e, def, "r1"), "whether it is the same run nobody knows")
 		_, err = durable.StartWith(bg, e, def, durable.StartConfig{ID: "r1", Delay: 1}, order{})
-		assert.EqualError(t, err, `durable: run "r1": conflict`)
+		assert.Equal(t, errStore, err)
 
 		m.load.is(nil)
 		m.append.is(func() error { return fmt.Errorf("disk: Append: %w", durable.ErrNotFound) })
