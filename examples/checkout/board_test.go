@@ -201,6 +201,24 @@ func TestBoard_instances(t *testing.T) {
 	})
 }
 
+// A breaker that nobody asks is seen to be half-open when its open time is over.
+func TestBoard_ajar(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		board := newBoardTest()
+		time.Sleep(time.Second)
+		board.tell(t, breaker.Transition{Name: "b", From: breaker.Closed, To: breaker.Open, At: time.Now(), OpenFor: time.Minute})
+		open := []page.Span{{State: "closed"}, {State: "open", From: time.Second}}
+		time.Sleep(time.Minute)
+		assert.Equal(t, open, board.timeline("b"))
+		time.Sleep(time.Second)
+		for range 2 {
+			assert.Equal(t, append(open[:2:2], page.Span{State: "half-open", From: 61 * time.Second}), board.timeline("b"))
+		}
+		board.tell(t, breaker.Transition{Name: "b", From: breaker.Open, To: breaker.HalfOpen, At: time.Now()})
+		assert.Equal(t, append(open[:2:2], page.Span{State: "half-open", From: 62 * time.Second}), board.timeline("b"))
+	})
+}
+
 // What goes on for ever does not need more and more room.
 func TestBoard_bounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -214,6 +214,31 @@ func TestJudge_broken(t *testing.T) {
 	}
 }
 
+// A script of the usual length has to be met by calls, each of its faults.
+func TestJudge_longScript(t *testing.T) {
+	faults := func(harm func(map[string]map[fault]int)) verdict {
+		o := goodOutcome(t)
+		o.plan.tempo = tempo{usualTime}
+		o.visits["payment"] = map[fault]int{slow: 1, storm: 2}
+		o.visits["shipping"] = map[fault]int{storm: 3}
+		harm(o.visits)
+		all := judge(o)
+		return all[len(all)-1]
+	}
+	v := faults(func(map[string]map[fault]int) {})
+	assert.True(t, v.held, v.found)
+	for want, harm := range map[string]func(map[string]map[fault]int){
+		"7 calls, 1 crash; nobody has met payment that is slow":        func(v map[string]map[fault]int) { delete(v["payment"], slow) },
+		"6 calls, 1 crash; nobody has met payment that is overloaded":  func(v map[string]map[fault]int) { delete(v["payment"], storm) },
+		"5 calls, 1 crash; nobody has met shipping that is overloaded": func(v map[string]map[fault]int) { delete(v["shipping"], storm) },
+		"6 calls, 1 crash; nobody has met stock that answers late":     func(v map[string]map[fault]int) { delete(v["stock"], late) },
+	} {
+		v := faults(harm)
+		assert.False(t, v.held, want)
+		assert.Equal(t, want, v.found)
+	}
+}
+
 // What is returned by a function that reads does not share what it has read.
 func TestOutcome_all(t *testing.T) {
 	o := goodOutcome(t)

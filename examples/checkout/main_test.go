@@ -251,3 +251,16 @@ func TestPerform_cannotStart(t *testing.T) {
 	settle(func() bool { return goroutines() <= before })
 	assert.LessOrEqual(t, goroutines(), before)
 }
+
+// An order that nobody understands is not taken, now or later, and that is not as it
+// should be.
+func TestPerform_unexpected(t *testing.T) {
+	orders := someOrders(t, 0, 2)
+	orders[1].Item = strings.Repeat("lamp", maxBody)
+	p := plan{orders: orders, script: script{1}, tempo: tempo{leastTime}, dir: t.TempDir()}
+	var out bytes.Buffer
+	require.ErrorIs(t, perform(t.Context(), p, "", &out), errExpectations)
+	assert.Contains(t, out.String(), "\nFAILED  every order was taken, however often the service was away\n        1 of 2; order-002: ")
+	assert.Contains(t, out.String(), ": 400 the order is no order: http: request body too large")
+	assert.Contains(t, out.String(), "\nok      no key had an effect twice")
+}

@@ -212,13 +212,18 @@ func TestOffice_anotherProcess(t *testing.T) {
 
 // A slowReader is a codec with which the journal is read so slowly, when the service
 // remembers, that a run has ended meanwhile.
-type slowReader struct{ ended chan struct{} }
+type slowReader struct {
+	ended chan struct{}
+	err   error // not nil: it cannot be read
+}
 
 func (slowReader) Marshal(v any) ([]byte, error) { return json.Marshal(v) }
 
 func (r slowReader) Unmarshal(data []byte, v any) error {
 	if strings.Contains(string(debug.Stack()), ".remember(") {
-		<-r.ended
+		if <-r.ended; r.err != nil {
+			return r.err
+		}
 	}
 	return json.Unmarshal(data, v)
 }
@@ -237,7 +242,7 @@ func TestOffice_endsMeanwhile(t *testing.T) {
 	assert.True(t, first.crash())
 
 	second := newOffice(t, dir)
-	r := slowReader{make(chan struct{})}
+	r := slowReader{ended: make(chan struct{})}
 	second.def = saga.MustNewWith(saga.Spec[Purchase]{Name: "checkout", Codec: r, Steps: []saga.Step[Purchase]{{Name: "step", Do: second.do}}})
 	_, err := second.topics.status.Subscribe(t.Context(), func(_ context.Context, e saga.StatusEvent) error {
 		if e.To == saga.Completed {
@@ -249,6 +254,29 @@ func TestOffice_endsMeanwhile(t *testing.T) {
 	require.NoError(t, second.open(t.Context()))
 	second.flush(t)
 	assert.Positive(t, second.told["order 1"])
+}
+
+// A journal that the service does not understand keeps it closed, and is there to be
+// read by one that does.
+func TestOffice_cannotRemember(t *testing.T) {
+	dir := t.TempDir()
+	first := newOffice(t, dir)
+	require.NoError(t, first.open(t.Context()))
+	status, _ := first.order(t, body(t, lampOrder))
+	require.Equal(t, http.StatusAccepted, status)
+	require.NoError(t, first.subs.ledger.await(t.Context(), 1))
+	require.NoError(t, first.close(t.Context()))
+
+	second := newOffice(t, dir)
+	good, r := second.def, slowReader{make(chan struct{}), errors.New("what is that")}
+	close(r.ended)
+	second.def = saga.MustNewWith(saga.Spec[Purchase]{Name: "checkout", Codec: r, Steps: []saga.Step[Purchase]{{Name: "step", Do: second.do}}})
+	require.ErrorContains(t, second.open(t.Context()), "what is that")
+	assert.Nil(t, second.working())
+	assert.Equal(t, kill, second.server.suffers())
+	second.def = good
+	require.NoError(t, second.open(t.Context()))
+	require.NoError(t, second.subs.ledger.await(t.Context(), 1))
 }
 
 // Nobody knows whether the end of an order was heard before a crash, so it is told again.

@@ -175,6 +175,22 @@ func TestPlay_forever(t *testing.T) {
 	assert.Equal(t, 2, o.starts)
 }
 
+// Who cannot be started again ends it: no more customers come, and nobody waits for
+// those who have come.
+func TestPlay_cannotRevive(t *testing.T) {
+	s, err := newShop(t.Context(), script{1}, tempo{leastTime}, t.TempDir(), func(time.Duration, string) {})
+	require.NoError(t, err)
+	require.NoError(t, s.open(t.Context()))
+	for _, server := range s.servers {
+		server.service = "no name"
+	}
+	p := plan{orders: someOrders(t, 0, 30), script: script{1}, tempo: tempo{leastTime}, faults: true, forever: true}
+	got, err := s.play(t.Context(), p)
+	require.ErrorContains(t, err, "Service is \"no name\"")
+	assert.Less(t, len(got.placed), 2*len(p.orders))
+	require.NoError(t, s.close(t.Context()))
+}
+
 // Lines are what is printed, line by line, and something that is done when one has a
 // text in it.
 type lines struct {
