@@ -157,6 +157,7 @@ func crashes(t *testing.T, deaf bool) {
 	assert.True(t, o.crash())
 	assert.False(t, o.crash())
 	assert.Nil(t, o.working())
+	assert.Empty(t, o.orders, "what it knew is in the journal, or nowhere")
 	status, text := o.order(t, body(t, numbered(2)))
 	assert.Equal(t, http.StatusServiceUnavailable, status)
 	assert.Contains(t, text, "not open")

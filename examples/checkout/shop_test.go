@@ -211,6 +211,7 @@ func TestShop_relieve(t *testing.T) {
 	require.ErrorContains(t, s.Inject(page.Kill, "payment-2"), "payment-2: it is dead")
 	require.NoError(t, s.relieve(t.Context(), server, dead))
 	assert.Equal(t, well, server.suffers())
+	require.NoError(t, s.heal(t.Context(), server), "who is well is not well again")
 
 	require.NoError(t, s.topics.bus.Flush(t.Context()))
 	var told []string
