@@ -19,8 +19,6 @@ type execution struct {
 	program program
 	id, of  string        // of the run and of its saga
 	asked   time.Time     // when the lease was asked for
-	due     time.Time     // when it was to go on, which the store says has come,
-	early   time.Duration // and how long that was off then, by our clock
 	soft    atomic.Bool   // no further step starts
 	ready   chan struct{} // closed when it is in the store, or will not be
 	turn    chan struct{} // one slot: held by who writes
@@ -51,7 +49,7 @@ type execution struct {
 var errReload = errors.New("durable: an operator has spoken")
 
 func (e *Engine) newExecution(p program, h Head, asked time.Time) *execution {
-	x := &execution{e: e, program: p, id: h.ID, of: h.Saga, asked: asked, due: h.WakeAt, early: h.WakeAt.Sub(e.time.now()), head: h, ready: make(chan struct{}), turn: make(chan struct{}, 1)}
+	x := &execution{e: e, program: p, id: h.ID, of: h.Saga, asked: asked, head: h, ready: make(chan struct{}), turn: make(chan struct{}, 1)}
 	x.life, x.kill = context.WithCancelCause(e.ctx)
 	x.renew()
 	x.lease.x = x
@@ -100,7 +98,7 @@ func (x *execution) perform() {
 			waited = false
 		}
 		res := x.program.Execute(ctx, core.Job[*saga.RunConfig]{
-			ID: x.id, Labels: h.Labels, Config: &x.e.run, Events: events, Journal: x, Latest: x.latest(&h), Fresh: fresh(events),
+			ID: x.id, Labels: h.Labels, Config: &x.e.run, Events: events, Journal: x, Latest: h.latest(), Fresh: fresh(events),
 			MaxState: x.e.maxState(), MaxCrashes: x.e.cfg.MaxCrashes, StepTimeout: x.e.cfg.StepTimeout,
 		})
 		if !errors.Is(res.Halted, errReload) && !errors.Is(x.conclude(res), errReload) {
@@ -233,7 +231,7 @@ func (x *execution) conclude(res core.Result[*saga.Error]) error {
 			if h.Status = saga.Waiting; res.Undoes {
 				h.Status = saga.Compensating
 			}
-			if h.WakeAt = x.wake(res.Wake); x.news && !res.Untold { // perhaps it is what it waits for
+			if h.WakeAt = res.Wake; x.news && !res.Untold { // perhaps it is what it waits for
 				h.WakeAt = x.e.time.now()
 			}
 		default:
@@ -266,28 +264,6 @@ func (x *execution) conclude(res core.Result[*saga.Error]) error {
 		x.e.tell(x.id, how)
 	}
 	return nil
-}
-
-// wake is when the store should give the run out again. If its clock is ahead of ours it
-// gives it too early, and that again and again until the instant has come. By how much it
-// is ahead can be seen from that, as a lower bound, and so it is told a later instant: by
-// what is known, or twice what it was told before, so that however much it is few claims
-// are in vain, and the run is late by no more than that.
-func (x *execution) wake(at time.Time) time.Time {
-	if at.IsZero() || x.early <= 0 {
-		return at
-	}
-	return at.Add(max(x.early, 2*x.due.Sub(at)))
-}
-
-// latest is the attempt of which only the head tells. Its wait is over, as the store has
-// said so: the instant in the head may be one of wake, which our clock would put off.
-func (x *execution) latest(h *Head) core.Latest {
-	l := h.latest()
-	if now := x.e.time.now(); l.Wake.After(now) {
-		l.Wake = now
-	}
-	return l
 }
 
 // fault reports what is no outcome of a step.
