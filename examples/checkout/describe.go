@@ -29,7 +29,11 @@ func describe(data any) string {
 	case Order:
 		return fmt.Sprintf("%s: %s", e.ID, wanted(e))
 	case Ended:
-		return fmt.Sprintf("%s: %v", e.Order.ID, e.Status)
+		text := fmt.Sprintf("%s: %v", e.Order.ID, e.Status)
+		if e.Again {
+			text += ", perhaps told before"
+		}
+		return text
 	case News:
 		return e.Text
 	case eventbus.Failure:

@@ -34,6 +34,7 @@ func TestDescribe(t *testing.T) {
 		},
 		"order 1: ann wants 2 x lamp":               lampOrder,
 		"order 1: stuck":                            Ended{Order: lampOrder, Status: saga.Stuck},
+		"order 1: stuck, perhaps told before":       Ended{Order: lampOrder, Status: saga.Stuck, Again: true},
 		"stock-1 is dead":                           News{"stock-1 is dead", true},
 		"notifier: given up after 5 attempts: oops": eventbus.Failure{Subscription: "notifier", Attempts: 5, Err: oops},
 		"7": 7,

@@ -48,7 +48,7 @@ func goodOutcome(t *testing.T) outcome {
 			orders[declined].ID:  {status: saga.Compensated, why: "card declined"},
 			orders[broken].ID:    {status: saga.Compensated, why: "no answer in time"},
 		},
-		books: make(map[string]books), visits: make(map[string]map[fault]int), starts: 2, told: 3,
+		books: make(map[string]books), visits: make(map[string]map[fault]int), starts: 2, told: make(map[string]bool),
 		served: map[string]uint64{"stock-1": 12, "payment-1": 4, "orders-1": 4}, opened: map[string]int{"stock-1": 1},
 		bus: []eventbus.SubscriptionStats{
 			{Name: "ledger", Topic: "orders.ended", Handled: 5},
@@ -57,6 +57,9 @@ func goodOutcome(t *testing.T) outcome {
 			{Name: "page", Topic: ">", Handled: 100},
 		},
 		took: 1234 * time.Millisecond,
+	}
+	for _, order := range orders {
+		o.told[order.ID] = true
 	}
 	for _, service := range services {
 		databases[service.name] = newDatabase()
@@ -191,8 +194,11 @@ func TestJudge_broken(t *testing.T) {
 		{"the ledger has too much", func(o *outcome) { o.ledger[o.tally.placed[passed].Customer]++ }, []int{ledger}, " instead of "},
 		{"the ledger lacks a customer", func(o *outcome) { delete(o.ledger, o.tally.placed[passed].Customer) }, []int{ledger}, ": nothing instead of "},
 		{"the ledger has an unknown customer", func(o *outcome) { o.ledger["zoe"] = 1 }, []int{ledger}, "customer zoe: 1 instead of 0"},
-		{"a customer was not told", func(o *outcome) { o.told-- }, []int{told}, "2 delivered and 1 returned"},
-		{"a mail did not come back", func(o *outcome) { o.bus[1].Failed = 0 }, []int{told}, "3 delivered and 0 returned"},
+		{"a customer was not told", func(o *outcome) { delete(o.told, o.tally.placed[broken].ID) }, []int{told}, "3 of 4; "},
+		{"another one was told for it", func(o *outcome) {
+			delete(o.told, o.tally.placed[passed].ID)
+			o.told["x"], o.bus[1].Failed = true, 9
+		}, []int{told}, ": not told"},
 		{"the ledger has lost an event", func(o *outcome) { o.bus[0].Lagged = 1 }, []int{bus}, "3 of 4; ledger: 1 lost"},
 		{"an event waits", func(o *outcome) { o.bus[2].Depth = 1 }, []int{bus}, "audit: 1 wait, 0 run, 0 discarded"},
 		{"an event is being handled", func(o *outcome) { o.bus[3].Running = 2 }, []int{bus}, "page: 0 wait, 2 run, 0 discarded"},

@@ -23,7 +23,7 @@ type outcome struct {
 	starts int               // of the order service
 	bus    []eventbus.SubscriptionStats
 	ledger map[string]int64 // what the ledger has booked, in cents by customer
-	told   int              // customers who have got their mail
+	told   map[string]bool  // orders whose mail was delivered or came back
 	took   time.Duration
 	left   int // goroutines
 }
@@ -73,7 +73,7 @@ func (s *shop) collect(o *outcome) {
 		o.bus = append(o.bus, sub.Stats())
 	}
 	o.ledger = s.subs.ledger.totals()
-	o.told = s.subs.notifier.delivered()
+	o.told = s.subs.notifier.done()
 }
 
 // visited is how many requests there were, by what went wrong with them.
@@ -90,11 +90,13 @@ func (s *orderService) opened() int {
 	return s.starts
 }
 
-// delivered is how many customers were told.
-func (n *notifier) delivered() int {
+// done are the orders whose mail was delivered or came back.
+func (n *notifier) done() map[string]bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return len(n.told)
+	all := maps.Clone(n.told)
+	maps.Copy(all, n.returned)
+	return all
 }
 
 // openings is how often breakers have opened, by instance.

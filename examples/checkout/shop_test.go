@@ -102,7 +102,7 @@ func TestShop_view(t *testing.T) {
 			assert.Equal(t, uint64(3), q.Handled)
 		}
 	}
-	assert.Equal(t, []string{"audit >", "ledger orders.ended", "notifier orders.ended", "page >"}, queues)
+	assert.Equal(t, []string{"audit >", "ledger orders.ended", "notifier orders.ended", "page >", "returns mails.returned"}, queues)
 }
 
 // Each button, and what is seen of it.

@@ -76,9 +76,10 @@ func (l *ledger) totals() map[string]int64 {
 type notifier struct {
 	script script
 
-	mu    sync.Mutex
-	tries map[string]int
-	told  map[string]bool
+	mu       sync.Mutex
+	tries    map[string]int
+	told     map[string]bool
+	returned map[string]bool
 }
 
 var errBounced = errors.New("mail gateway: try again")
@@ -95,6 +96,16 @@ func (n *notifier) tell(_ context.Context, e Ended) error {
 		return errBounced
 	}
 	n.told[id] = true
+	return nil
+}
+
+// takeBack hears of a mail that was given up.
+func (n *notifier) takeBack(_ context.Context, f eventbus.Failure) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if e, ok := f.Event.Data.(Ended); ok {
+		n.returned[e.Order.ID] = true
+	}
 	return nil
 }
 
@@ -128,7 +139,7 @@ func (a *audit) write(_ context.Context, e eventbus.Event[any]) error {
 func subscribe(ctx context.Context, t *topics, s script, pace tempo, auditFile io.Writer) (*subscribers, error) {
 	subs := &subscribers{
 		ledger:   &ledger{ends: make(map[string]saga.Status), revenue: make(map[string]int64), grown: make(chan struct{}, 1)},
-		notifier: &notifier{script: s, tries: make(map[string]int), told: make(map[string]bool)},
+		notifier: &notifier{script: s, tries: make(map[string]int), told: make(map[string]bool), returned: make(map[string]bool)},
 		audit:    &audit{auditFile},
 	}
 	add := func(s *eventbus.Subscription, err error) error {
@@ -148,6 +159,9 @@ func subscribe(ctx context.Context, t *topics, s script, pace tempo, auditFile i
 		add(eventbus.SubscribePattern(ctx, t.bus, ">", eventbus.SubscribeConfig[any]{
 			Name: "audit", OnFull: eventbus.DropOldest, Capacity: 128,
 		}, subs.audit.write)),
+		add(t.returned.SubscribeWith(ctx, eventbus.SubscribeConfig[eventbus.Failure]{
+			Name: "returns", Capacity: -1,
+		}, subs.notifier.takeBack)),
 	)
 	return subs, err
 }

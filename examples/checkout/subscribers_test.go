@@ -65,7 +65,9 @@ func TestNotifier(t *testing.T) {
 			assert.Equal(t, want, n.tries[id], bounces)
 			assert.Equal(t, bounces < 5, n.told[id], bounces)
 		}
-		assert.Equal(t, 3, n.delivered())
+		assert.Len(t, n.told, 3)
+		assert.Equal(t, map[string]bool{bouncing(t, n, math.MaxInt).ID: true}, n.returned)
+		assert.Len(t, n.done(), 4)
 		require.Len(t, returned, 1)
 		assert.Equal(t, 5, returned[0].Attempts)
 		assert.Equal(t, errBounced, returned[0].Err)
